@@ -1,0 +1,85 @@
+//! Sampling from the replay and updating the networks.
+
+use mpo_nets::{BatchView, LearnerStep, UpdateStats};
+use mpo_replay::{Batch, ReplayBuffer};
+
+use crate::AgentError;
+use crate::config::ReplayConfig;
+use crate::seeds::Stream;
+
+/// A [`LearnerStep`] that feeds itself from a replay buffer.
+pub struct Learner {
+    step: Box<dyn LearnerStep>,
+    stream: Stream,
+    batch: Batch,
+    sequences: usize,
+    steps: usize,
+}
+
+impl std::fmt::Debug for Learner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Learner")
+            .field("updates", &self.step.updates())
+            .field("sequences", &self.sequences)
+            .field("steps", &self.steps)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Learner {
+    /// A learner that draws `replay.sequences` windows of up to `replay.steps` transitions per
+    /// update, the draws coming from `stream`.
+    #[must_use]
+    pub fn new(step: Box<dyn LearnerStep>, replay: &ReplayConfig, stream: Stream) -> Self {
+        Self { step, stream, batch: Batch::default(), sequences: replay.sequences, steps: replay.steps }
+    }
+
+    /// One update on one batch.
+    ///
+    /// # Errors
+    /// [`AgentError::Replay`] when the buffer is empty; [`AgentError::Learner`] when a loss is not finite.
+    pub fn update(&mut self, replay: &ReplayBuffer) -> Result<UpdateStats, AgentError> {
+        replay.sample(&mut self.stream, self.sequences, self.steps, &mut self.batch)?;
+        let batch = &self.batch;
+        Ok(self.step.update(&BatchView {
+            lengths: &batch.lengths,
+            observations: &batch.observations,
+            actions: &batch.actions,
+            rewards: &batch.rewards,
+            discounts: &batch.discounts,
+            log_probs: &batch.log_probs,
+        })?)
+    }
+
+    /// Updates made since the networks were initialised.
+    #[must_use]
+    pub fn updates(&self) -> u64 {
+        self.step.updates()
+    }
+
+    /// The policy's flat parameter buffer, as [`crate::Actor::load`] takes it.
+    #[must_use]
+    pub fn policy_parameters(&self) -> &[f32] {
+        self.step.policy_parameters()
+    }
+
+    /// The state of the sampling stream, for a checkpoint.
+    #[must_use]
+    pub fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    /// Networks, optimisers and duals as safetensors bytes.
+    #[must_use]
+    pub fn save(&self) -> Vec<u8> {
+        self.step.save()
+    }
+
+    /// Puts back what [`Learner::save`] gave.
+    ///
+    /// # Errors
+    /// [`AgentError::Learner`] when `bytes` are damaged or of other networks.
+    pub fn load(&mut self, bytes: &[u8]) -> Result<(), AgentError> {
+        Ok(self.step.load(bytes)?)
+    }
+}

@@ -1,0 +1,55 @@
+//! The agent: what acts, what learns, and the run that joins them.
+//!
+//! A [`Run`] owns a directory. It plays episodes with an [`Actor`] ([`EnvironmentLoop`]), keeps them in a
+//! replay buffer, lets a [`Learner`] update the networks after every environment step, measures the
+//! policy's mean with an [`Evaluator`], and writes checkpoints from which an interrupted run goes on
+//! to the same bytes.
+//!
+//! | file of a run | contents |
+//! |---|---|
+//! | `config.toml` | the resolved [`Config`] |
+//! | `provenance.json` | [`Provenance`]: commit, versions, hashes, machine |
+//! | `metrics.csv` | an [`EpisodeRow`] per training episode |
+//! | `eval.csv` | an [`EvaluationRow`] per evaluation episode |
+//! | `timing.csv` | a [`TimingRow`] per training episode |
+//! | `events.out.tfevents.*` | the same for TensorBoard ([`tensorboard`]) |
+//! | `checkpoints/NNNNNNNNN/` | the last two checkpoints, by environment step |
+//! | `done.json` | step and [`Reason`], once the run has ended |
+//!
+//! Clocks feed `timing.csv`, the times in `provenance.json` and TensorBoard's wall times, and decide
+//! nothing; all randomness comes from named streams of one seed ([`Seeds`]).
+
+#![forbid(unsafe_code)]
+
+pub mod tensorboard;
+
+mod actor;
+mod checkpoint;
+mod config;
+mod environment_loop;
+mod error;
+mod evaluator;
+mod files;
+mod learner;
+mod metrics;
+mod provenance;
+mod records;
+mod run;
+mod seeds;
+mod shapes;
+
+pub use actor::{Actor, Decision};
+pub use config::{Algorithm, Config, Profile, ReplayConfig, TrainingConfig};
+pub use environment_loop::{EnvironmentLoop, Episode};
+pub use error::AgentError;
+pub use evaluator::Evaluator;
+pub use learner::Learner;
+pub use provenance::{Process, Provenance};
+pub use records::{
+    EpisodeRow, EvaluationRow, EvaluationSummary, Observer, Outcome, Reason, Silent, TimingRow, Warning,
+};
+pub use run::{
+    ControlSuite, EnvironmentFactory, Evaluation, Parts, Run, evaluate, evaluate_with, load_policy, load_policy_with,
+};
+pub use seeds::{Seeds, Stream, standard_normals};
+pub use shapes::{CpuLearners, LearnerFactory, SHAPES, Shape};

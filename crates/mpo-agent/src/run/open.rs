@@ -1,0 +1,213 @@
+//! Beginning a run, and taking one up again.
+
+use std::fs::{self, File, TryLockError};
+use std::path::Path;
+
+use mpo_envs::Spec;
+use mpo_replay::{Layout, ReplayBuffer};
+
+use super::{Parts, Run};
+use crate::AgentError;
+use crate::actor::Actor;
+use crate::checkpoint::{Checkpoint, Checkpoints, Counters};
+use crate::config::Config;
+use crate::environment_loop::EnvironmentLoop;
+use crate::error::AtPath;
+use crate::evaluator::Evaluator;
+use crate::files;
+use crate::learner::Learner;
+use crate::metrics::Logs;
+use crate::provenance::{self, Process};
+use crate::records::{Reason, Warning};
+use crate::seeds::Seeds;
+use crate::shapes::Shape;
+
+const CONFIG: &str = "config.toml";
+const PROVENANCE: &str = "provenance.json";
+
+impl Run {
+    /// Begins a run of a control-suite task in the new or empty directory `directory`.
+    ///
+    /// # Errors
+    /// [`AgentError::RunExists`] when a run is there; [`AgentError::Io`] when the directory cannot be
+    /// written; errors of the settings, the environment and the learner.
+    pub fn create(directory: impl AsRef<Path>, config: Config) -> Result<Self, AgentError> {
+        Self::create_with(directory, config, &Parts::default())
+    }
+
+    /// [`Run::create`] with environments or learners of your own.
+    ///
+    /// # Errors
+    /// As [`Run::create`].
+    pub fn create_with(directory: impl AsRef<Path>, config: Config, parts: &Parts) -> Result<Self, AgentError> {
+        let directory = directory.as_ref();
+        config.validate()?;
+        fs::create_dir_all(directory).at("create the directory", directory)?;
+        let lock = Lock::take(directory)?;
+        let path = directory.join(CONFIG);
+        if path.exists() {
+            return Err(AgentError::RunExists { path: directory.to_owned() });
+        }
+        let process = Process::this(0, parts.environments.provenance());
+        // Everything that can refuse comes before `config.toml`, which makes the directory a run.
+        let run = Self::open(directory, config, parts, lock, None)?;
+        provenance::begin(&directory.join(PROVENANCE), process)?;
+        files::replace(&path, run.config.to_toml().as_bytes())?;
+        Ok(run)
+    }
+
+    /// Takes up the run in `directory` where its newest undamaged checkpoint left it; without any
+    /// checkpoint yet, at its beginning.
+    ///
+    /// # Errors
+    /// [`AgentError::NotARun`]; [`AgentError::RunBusy`] while another process trains it;
+    /// [`AgentError::NoValidCheckpoint`] when all are damaged; [`AgentError::CheckpointConfig`] when
+    /// the newest was written under other settings; errors of the environment and the learner.
+    pub fn resume(directory: impl AsRef<Path>) -> Result<Self, AgentError> {
+        Self::resume_with(directory, &Parts::default())
+    }
+
+    /// [`Run::resume`] with environments or learners of your own.
+    ///
+    /// # Errors
+    /// As [`Run::resume`].
+    pub fn resume_with(directory: impl AsRef<Path>, parts: &Parts) -> Result<Self, AgentError> {
+        let directory = directory.as_ref();
+        let config = read_config(directory)?;
+        let lock = Lock::take(directory)?;
+        let (checkpoint, mut warnings) = Checkpoints::new(directory).newest()?;
+        if let Some(checkpoint) = &checkpoint {
+            check_config(&config, checkpoint)?;
+        } else {
+            warnings.push(Warning::NoCheckpointYet { path: directory.to_owned() });
+        }
+        let mut run = Self::open(directory, config, parts, lock, checkpoint)?;
+        run.warnings = warnings;
+        let process = Process::this(run.counters.step, parts.environments.provenance());
+        provenance::resume(&directory.join(PROVENANCE), process)?;
+        Ok(run)
+    }
+
+    fn open(
+        directory: &Path,
+        config: Config,
+        parts: &Parts,
+        lock: Lock,
+        checkpoint: Option<Checkpoint>,
+    ) -> Result<Self, AgentError> {
+        let seeds = Seeds::new(config.seed);
+        let make = |stream: &str| parts.environments.make(&config.task, seeds.seed_u32(stream));
+        let (mut environment, arena) = (make("environment")?, make("evaluator")?);
+        let spec = environment.spec().clone();
+        if config.network.clip_critic_actions {
+            check_bounds(&spec)?;
+        }
+        let shape = Shape { observation: spec.observation_len(), action: spec.action_len() };
+        let step = parts.learners.make(shape, &config.network, &config.learner, seeds.seed_u64("learner"))?;
+        let mut actor_stream = seeds.stream("actor");
+        let mut replay_stream = seeds.stream("replay");
+        if let Some(checkpoint) = &checkpoint {
+            let streams = &checkpoint.state.streams;
+            actor_stream = streams.actor.clone();
+            replay_stream = streams.replay.clone();
+            // A state that is no hexadecimal is passed on empty: the environment names what is wrong.
+            let saved = files::unhex(&checkpoint.state.environment).unwrap_or_default();
+            environment.restore_state(&saved)?;
+        }
+        let mut learner = Learner::new(step, &config.replay, replay_stream);
+        let layout = Layout { observation: shape.observation, action: shape.action };
+        let capacity = config.replay.capacity;
+        let (replay, logs, counters, finished) = match &checkpoint {
+            None => {
+                let replay = ReplayBuffer::new(layout, capacity, 1);
+                (replay, Logs::create(directory)?, Counters::default(), None)
+            }
+            Some(checkpoint) => {
+                learner.load(&checkpoint.learner()?)?;
+                let replay = checkpoint.replay(|file| ReplayBuffer::load_matching(file, layout, capacity, 1))?;
+                let state = &checkpoint.state;
+                let logs = Logs::resume(directory, &state.files)?;
+                (replay, logs, state.counters, state.finished)
+            }
+        };
+        // A run that had reached its steps goes on when it was given more.
+        let extended = finished == Some(Reason::Steps) && counters.step < config.steps;
+        let actor = Actor::new(&spec, &config.network, actor_stream)?;
+        let evaluating = Actor::new(&spec, &config.network, seeds.stream("evaluator"))?;
+        Ok(Self {
+            directory: directory.to_owned(),
+            checkpoints: Checkpoints::new(directory),
+            last_checkpoint: checkpoint.map(|checkpoint| checkpoint.path),
+            environment_loop: EnvironmentLoop::new(environment, actor),
+            evaluator: Evaluator::new(arena, evaluating),
+            learner,
+            writer: replay.writer(0)?,
+            replay,
+            logs,
+            counters,
+            finished: if extended { None } else { finished },
+            evaluation: None,
+            warnings: Vec::new(),
+            warnings_told: 0,
+            failed: false,
+            config,
+            _lock: lock,
+        })
+    }
+}
+
+/// The settings of the run in `directory`.
+pub(super) fn read_config(directory: &Path) -> Result<Config, AgentError> {
+    let path = directory.join(CONFIG);
+    if !path.is_file() {
+        return Err(AgentError::NotARun { path: directory.to_owned() });
+    }
+    Config::read(&path)
+}
+
+/// Refuses a checkpoint that was written under other settings than `config`.
+pub(super) fn check_config(config: &Config, checkpoint: &Checkpoint) -> Result<(), AgentError> {
+    let path = checkpoint.path.join("run.json");
+    let written = Config::parse(&path, &checkpoint.state.config)?;
+    match written.difference(config) {
+        Some((key, found, expected)) => {
+            let path = checkpoint.path.clone();
+            Err(AgentError::CheckpointConfig { path, key, found, expected })
+        }
+        None => Ok(()),
+    }
+}
+
+/// The critic clips what it sees to [-1, 1]; beyond that, actions would look alike to it.
+fn check_bounds(spec: &Spec) -> Result<(), AgentError> {
+    let bounds = spec.action_minimum.iter().zip(&spec.action_maximum);
+    for (index, (&minimum, &maximum)) in bounds.enumerate() {
+        if minimum < -1.0 || maximum > 1.0 {
+            return Err(AgentError::ActionBounds { index, minimum, maximum });
+        }
+    }
+    Ok(())
+}
+
+/// Keeps a second process from training in the same directory.
+pub(super) struct Lock(File);
+
+impl Lock {
+    fn take(directory: &Path) -> Result<Self, AgentError> {
+        let path = directory.join(".lock");
+        let file = File::create(&path).at("create", &path)?;
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => Err(AgentError::RunBusy { path: directory.to_owned() }),
+            // Some network file systems have no locks: they train without.
+            Ok(()) | Err(TryLockError::Error(_)) => Ok(Self(file)),
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing the file is not enough while another thread forks: until the child executes its
+        // program it holds the file open, and the lock with it. A failure leaves just that.
+        let _ = self.0.unlock();
+    }
+}

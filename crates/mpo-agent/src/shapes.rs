@@ -1,0 +1,105 @@
+//! The one place where a task's sizes become a statically-shaped learner.
+
+use mpo_nets::{LearnerStep, MpoConfig, NetworkConfig, learner_for};
+
+use crate::AgentError;
+
+/// The sizes of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Shape {
+    /// Numbers in an observation.
+    pub observation: usize,
+    /// Numbers in an action.
+    pub action: usize,
+}
+
+/// Makes the learner of a run. Implement it to train a shape that is not compiled in, or an
+/// algorithm of your own.
+pub trait LearnerFactory: Send {
+    /// A learner for `shape` at the beginning of training, its initial parameters and its noise
+    /// drawn from `seed`.
+    ///
+    /// # Errors
+    /// [`AgentError::UnsupportedShape`] for a shape that it cannot make, [`AgentError::Learner`] for
+    /// settings out of range.
+    fn make(
+        &self,
+        shape: Shape,
+        network: &NetworkConfig,
+        learner: &MpoConfig,
+        seed: u64,
+    ) -> Result<Box<dyn LearnerStep>, AgentError>;
+}
+
+/// MPO on the CPU, for every shape in [`SHAPES`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CpuLearners;
+
+macro_rules! shapes {
+    ($($observation:literal x $action:literal,)+) => {
+        /// Every shape for which a learner is compiled in: those of the 28 control tasks.
+        pub const SHAPES: &[Shape] = &[$(Shape { observation: $observation, action: $action },)+];
+
+        impl LearnerFactory for CpuLearners {
+            fn make(
+                &self,
+                shape: Shape,
+                network: &NetworkConfig,
+                learner: &MpoConfig,
+                seed: u64,
+            ) -> Result<Box<dyn LearnerStep>, AgentError> {
+                match (shape.observation, shape.action) {
+                    $(($observation, $action) => {
+                        Ok(learner_for!($observation, $action, network, learner, seed)?)
+                    })+
+                    (observation, action) => {
+                        Err(AgentError::UnsupportedShape { observation, action })
+                    }
+                }
+            }
+        }
+    };
+}
+
+// observations x actions
+shapes! {
+    3 x 1,   // pendulum
+    4 x 2,   // point_mass
+    5 x 1,   // cartpole
+    6 x 1,   // acrobot
+    6 x 2,   // reacher
+    8 x 2,   // ball_in_cup
+    9 x 2,   // finger-spin
+    12 x 2,  // finger-turn_easy, finger-turn_hard
+    15 x 4,  // hopper
+    17 x 6,  // cheetah
+    21 x 5,  // fish-upright
+    24 x 5,  // fish-swim
+    24 x 6,  // walker
+    25 x 5,  // swimmer-swimmer6
+    44 x 5,  // manipulator
+    61 x 14, // swimmer-swimmer15
+    67 x 21, // humanoid
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shape_that_is_not_compiled_in_names_the_line_to_add() {
+        let shape = Shape { observation: 7, action: 3 };
+        let made = CpuLearners.make(shape, &NetworkConfig::default(), &MpoConfig::default(), 0);
+        let message = made.err().expect("there is no 7 x 3").to_string();
+        assert!(message.contains("`7 x 3,`") && message.contains("shapes.rs"), "{message}");
+    }
+
+    #[test]
+    fn every_control_task_has_a_shape_and_no_shape_is_idle() {
+        let tasks: std::collections::HashSet<Shape> = mpo_envs::suite::tasks()
+            .iter()
+            .map(|task| Shape { observation: task.observation, action: task.action })
+            .collect();
+        assert_eq!(tasks, SHAPES.iter().copied().collect());
+    }
+}

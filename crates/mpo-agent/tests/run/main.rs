@@ -1,0 +1,12 @@
+//! Whole runs in a small environment: reproducible, resumable, and clear about what goes wrong.
+
+mod checkpoints;
+mod common;
+mod config;
+mod control_suite;
+mod failures;
+mod files;
+mod killed;
+mod policies;
+mod reproducible;
+mod seeds;

@@ -1,0 +1,67 @@
+//! The policy of a run on disk.
+
+use mpo_agent::{Run, Silent, evaluate_with, load_policy_with};
+use mpo_envs::Environment;
+use tempfile::tempdir;
+
+use crate::common::{PointMass, Watcher, config, parts, train};
+
+#[test]
+fn the_runs_own_seed_repeats_its_last_evaluation() {
+    let directory = tempdir().expect("a temporary directory");
+    let (run, outcome) = train(directory.path(), config(&[("seed", "4")]));
+    let last = outcome.evaluation.expect("there is one at the end");
+    let evaluation = evaluate_with(directory.path(), 2, 4, &parts()).expect("there is a checkpoint");
+    assert_eq!(evaluation.summary, last);
+    assert!(evaluation.checkpoint.ends_with(format!("checkpoints/{:09}", run.step())));
+    let other = evaluate_with(directory.path(), 3, 5, &parts()).expect("there is a checkpoint");
+    assert_eq!(other.summary.returns.len(), 3);
+    assert_ne!(other.summary.returns[0].to_bits(), last.returns[0].to_bits());
+}
+
+#[test]
+fn a_loaded_policy_acts_within_the_bounds() {
+    let directory = tempdir().expect("a temporary directory");
+    train(directory.path(), config(&[]));
+    let (loaded, mut actor) = load_policy_with(directory.path(), &parts()).expect("there is a checkpoint");
+    assert_eq!(loaded, config(&[]));
+    let mut environment = PointMass::new(0, None);
+    let observation = environment.reset().expect("it always can").observation.to_vec();
+    let mean = actor.act_mean(&observation).expect("finite numbers").to_vec();
+    assert_eq!(mean, actor.act_mean(&observation).expect("finite numbers"));
+    for _ in 0..100 {
+        let decision = actor.act(&observation).expect("finite numbers");
+        assert!(decision.applied[0].abs() <= 1.0);
+        let clipped = f64::from(decision.action[0]).clamp(-1.0, 1.0);
+        assert_eq!(decision.applied[0].to_bits(), clipped.to_bits());
+    }
+}
+
+#[test]
+fn training_learns_to_reach_the_target() {
+    let directory = tempdir().expect("a temporary directory");
+    let longer = config(&[
+        ("steps", "6000"),
+        ("training.updates_per_step", "1.0"),
+        ("training.evaluation_period", "6000"),
+        ("training.evaluation_episodes", "20"),
+        ("training.checkpoint_period", "6000"),
+        ("learner.action_samples", "10"),
+        ("learner.epsilon_covariance", "1e-3"),
+        ("replay.capacity", "6000"),
+        ("replay.sequences", "16"),
+        ("learner.policy_learning_rate", "1e-3"),
+        ("learner.critic_learning_rate", "1e-3"),
+    ]);
+    let mut run = Run::create_with(directory.path(), longer, &parts()).expect("a new directory");
+    let mut watcher = Watcher::default();
+    run.train(&mut watcher).expect("nothing goes wrong");
+    let per_step = |index: usize| {
+        let summary = &watcher.evaluations[index];
+        summary.returns.iter().sum::<f64>() / summary.lengths.iter().sum::<u64>() as f64
+    };
+    let (before, after) = (per_step(0), per_step(watcher.evaluations.len() - 1));
+    // 1 is the reward at the target; standing still gives about 1 - 2/3.
+    assert!(after > 0.6 && after > before + 0.15, "reward per step went from {before} to {after}");
+    run.train(&mut Silent).expect("a finished run returns at once");
+}

@@ -1,0 +1,212 @@
+//! What the program's command line accepts.
+
+use std::{ops::Range, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use mpo_agent::Profile;
+
+/// Maximum a posteriori policy optimisation: train, evaluate, and reproduce the paper's tables.
+#[derive(Debug, Parser)]
+#[command(name = "mpo", version, arg_required_else_help = true, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train an agent on one task, or go on with an interrupted run
+    Train(TrainOptions),
+    /// Play episodes with a run's newest checkpoint, without exploration
+    Eval(EvalOptions),
+    /// List the tasks
+    Tasks,
+    /// Draw learning curves, one panel per task
+    Plot(PlotOptions),
+    /// Tabulate final returns beside published ones
+    Table(TableOptions),
+    /// Train every task and seed of an experiment file, then tabulate and draw
+    Experiment(ExperimentOptions),
+    /// Measure the return of uniformly random actions, as CSV
+    Random(RandomOptions),
+}
+
+/// `mpo train`
+#[derive(Args, Debug)]
+pub struct TrainOptions {
+    /// Task, as `mpo tasks` lists it: control/cheetah-run
+    #[arg(required_unless_present = "resume")]
+    pub task: Option<String>,
+    /// Go on with this run from its newest checkpoint
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["task", "run", "profile", "config", "set", "seed", "seeds", "steps", "jobs"])]
+    pub resume: Option<PathBuf>,
+    /// Run directory to make [default: runs/TASK/seed-N; with --seeds, seed-N inside DIR]
+    #[arg(long, value_name = "DIR")]
+    pub run: Option<PathBuf>,
+    /// Named settings to start from: default or paper
+    #[arg(long, default_value_t = Profile::Default)]
+    pub profile: Profile,
+    /// TOML file of settings, over the profile
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// One setting, over profile and file: learner.policy_learning_rate=3e-4
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_setting)]
+    pub set: Vec<(String, String)>,
+    /// Seed of every random stream [default: 0]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// A run for every seed from A up to, not including, B
+    #[arg(long, value_name = "A..B", value_parser = parse_seeds, conflicts_with = "seed")]
+    pub seeds: Option<Range<u64>>,
+    /// Environment steps to train for
+    #[arg(long, value_name = "N")]
+    pub steps: Option<u64>,
+    /// How many of the runs train side by side
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = parse_count)]
+    pub jobs: usize,
+}
+
+/// `mpo eval`
+#[derive(Args, Debug)]
+pub struct EvalOptions {
+    /// Run directory
+    pub run: PathBuf,
+    /// Episodes to play
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = parse_count)]
+    pub episodes: usize,
+    /// Seed of the environment
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+}
+
+/// `mpo plot`
+#[derive(Args, Debug)]
+pub struct PlotOptions {
+    /// Run directories, or folders of them
+    #[arg(required = true, value_name = "RUN")]
+    pub runs: Vec<PathBuf>,
+    /// Figure to write: FILE.svg or FILE.png
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Title above the panels
+    #[arg(long)]
+    pub title: Option<String>,
+}
+
+/// `mpo table`
+#[derive(Args, Debug)]
+pub struct TableOptions {
+    /// Which published table to stand beside
+    pub suite: Suite,
+    /// Run directories, or folders of them
+    #[arg(required = true, value_name = "RUNS")]
+    pub runs: Vec<PathBuf>,
+    /// Also write the table as CSV
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+    /// Also write the table as Markdown
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
+    /// Print JSON instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Suites that published figures exist for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Suite {
+    /// The DeepMind control suite
+    ControlSuite,
+}
+
+/// `mpo experiment`
+#[derive(Args, Debug)]
+pub struct ExperimentOptions {
+    /// Experiment file, as experiments/control-suite/quick.toml
+    pub file: PathBuf,
+    /// Folder for the runs, TASK/seed-N each, and for the tables and figures
+    #[arg(long, value_name = "DIR")]
+    pub runs: PathBuf,
+    /// How many runs train side by side [default: one per processor]
+    #[arg(long, value_name = "N", value_parser = parse_count)]
+    pub jobs: Option<usize>,
+    /// Seeds per task, in place of the file's
+    #[arg(long, value_name = "N", value_parser = parse_seed_count)]
+    pub seeds: Option<u64>,
+    /// Only the tasks whose name matches, as 'cartpole-*'
+    #[arg(long, value_name = "GLOB")]
+    pub tasks: Option<String>,
+    /// Say what would be trained and for how long, and stop
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `mpo random`
+#[derive(Args, Debug)]
+pub struct RandomOptions {
+    /// Tasks [default: all]
+    #[arg(value_name = "TASK")]
+    pub tasks: Vec<String>,
+    /// Episodes per task
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = parse_count)]
+    pub episodes: usize,
+    /// Seed of the environment and of the actions
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u32,
+}
+
+fn parse_setting(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.trim().to_owned())),
+        _ => Err("a setting is KEY=VALUE, for example replay.capacity=100000".to_owned()),
+    }
+}
+
+fn parse_seeds(text: &str) -> Result<Range<u64>, String> {
+    let range = text.split_once("..").and_then(|(first, last)| {
+        let end = match last.strip_prefix('=') {
+            Some(last) => last.parse::<u64>().ok()?.checked_add(1)?,
+            None => last.parse().ok()?,
+        };
+        Some(first.parse().ok()?..end)
+    });
+    range.filter(|range| !range.is_empty()).ok_or_else(|| "seeds are A..B with A below B, for example 0..5".to_owned())
+}
+
+fn parse_count(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|&count| count > 0).ok_or_else(|| "give a whole number from 1".to_owned())
+}
+
+fn parse_seed_count(text: &str) -> Result<u64, String> {
+    parse_count(text).map(|count| count as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn seeds_are_a_range_that_holds_something() {
+        assert_eq!(parse_seeds("0..5"), Ok(0..5));
+        assert_eq!(parse_seeds("3..=3"), Ok(3..4));
+        for wrong in ["5", "5..5", "5..2", "a..b", "0..=18446744073709551615"] {
+            assert!(parse_seeds(wrong).is_err(), "{wrong} was accepted");
+        }
+    }
+
+    #[test]
+    fn a_setting_has_a_key_and_may_have_an_equals_sign_in_its_value() {
+        assert_eq!(parse_setting("a.b = c=d"), Ok(("a.b".to_owned(), "c=d".to_owned())));
+        assert!(parse_setting("a.b").is_err());
+        assert!(parse_setting("=3").is_err());
+    }
+}

@@ -1,0 +1,138 @@
+//! `mpo experiment`: trains every task and seed of an experiment file, then tabulates and draws.
+
+mod estimate;
+mod file;
+
+use std::{path::Path, thread};
+
+use anyhow::bail;
+use mpo_agent::Parts;
+use mpo_envs::suite;
+
+pub use self::{estimate::seconds, file::Experiment};
+use crate::{
+    cli::ExperimentOptions,
+    interrupt::{self, Ending},
+    output,
+    plot::{self, Figure},
+    pool::{self, Ended, Job, MakeParts, State},
+    progress::Progress,
+    records::{self, Record},
+    table,
+};
+
+/// An experiment with more environment steps to go says first how long it will take.
+const LONG: u64 = 500_000;
+
+/// Runs `mpo experiment`. Finished runs below the runs folder are kept, interrupted ones resumed.
+///
+/// # Errors
+/// If the file or its settings are wrong, `MuJoCo` is missing, or a run fails; what the others have reached is
+/// tabulated all the same.
+pub fn command(options: &ExperimentOptions) -> anyhow::Result<Ending> {
+    let experiment = Experiment::read(&options.file)?;
+    let jobs = experiment.jobs(&options.runs, options.seeds, options.tasks.as_deref())?;
+    let workers = options.jobs.unwrap_or_else(processors).min(jobs.len());
+    output::note(&plan(&experiment.description, &jobs, workers));
+    let left: u64 = jobs.iter().map(pool::steps_left).sum();
+    if options.dry_run {
+        output::note(
+            &estimate(&jobs, &options.runs, workers, Parts::default)
+                .unwrap_or_else(|error| format!("estimated time: unknown ({})", output::causes(&error))),
+        );
+        for job in &jobs {
+            output::print(&format!("{}\t{}\n", job.dir.display(), describe(job)))?;
+        }
+        return Ok(Ending::Complete);
+    }
+    if let Some(job) = jobs.iter().find(|_| left > 0) {
+        // Whatever is missing on this machine is said once, before the first run begins.
+        suite::load(&job.config.task, 0)?;
+    }
+    if left > LONG {
+        output::note(&estimate(&jobs, &options.runs, workers, Parts::default)?);
+    }
+    let stop = interrupt::install()?;
+    let progress = Progress::new(jobs.iter().map(|job| job.name.as_str()), left);
+    let ended = pool::train(&jobs, workers, &progress, stop, Parts::default);
+    drop(progress);
+    conclude(&experiment.description, &options.runs, &jobs, &ended)
+}
+
+fn processors() -> usize {
+    thread::available_parallelism().map_or(1, Into::into)
+}
+
+fn plan(description: &str, jobs: &[Job], workers: usize) -> String {
+    let done = jobs.iter().filter(|job| pool::state(&job.dir) == State::Done).count();
+    let left: u64 = jobs.iter().map(pool::steps_left).sum();
+    let mut text = format!(
+        "{description}\n{} runs, {workers} at a time, {} environment steps to go",
+        jobs.len(),
+        output::steps(left)
+    );
+    if done > 0 {
+        text += &format!(" ({done} runs are finished and kept)");
+    }
+    text
+}
+
+fn describe(job: &Job) -> String {
+    match pool::state(&job.dir) {
+        State::Done => "finished".to_owned(),
+        State::Begun => format!("{} steps to go", output::steps(pool::steps_left(job))),
+        State::Absent => format!("{} steps", output::steps(job.config.steps)),
+    }
+}
+
+fn estimate(jobs: &[Job], runs: &Path, workers: usize, parts: MakeParts) -> anyhow::Result<String> {
+    let seconds = seconds(jobs, runs, workers, parts)?;
+    Ok(format!("estimated time: about {} at the rate measured here", output::duration(seconds)))
+}
+
+/// Reports failures, and writes the tables and figures of whatever has been evaluated.
+///
+/// # Errors
+/// If a run failed, or a file cannot be written.
+pub fn conclude(description: &str, runs: &Path, jobs: &[Job], ended: &[Ended]) -> anyhow::Result<Ending> {
+    let mut failed = 0;
+    for (job, end) in jobs.iter().zip(ended) {
+        if let Ended::Failed(error) = end {
+            failed += 1;
+            output::note(&format!("{} failed: {}", job.name, output::causes(error)));
+        }
+    }
+    let mut records = Vec::new();
+    for job in jobs.iter().filter(|job| pool::state(&job.dir) != State::Absent) {
+        records.push(records::read(&job.dir)?);
+    }
+    export(description, runs, &records)?;
+    if failed > 0 {
+        bail!("{failed} of {} runs failed; start again to go on from their last checkpoints", jobs.len());
+    }
+    let interrupted = ended.iter().any(|end| matches!(end, Ended::Stopped(_) | Ended::NotBegun));
+    if interrupted {
+        output::note("interrupted: start the same experiment again to go on");
+    }
+    Ok(if interrupted { Ending::Interrupted } else { Ending::Complete })
+}
+
+/// Prints the table of `records`, and writes it and the learning curves into `runs`.
+fn export(description: &str, runs: &Path, records: &[Record]) -> anyhow::Result<()> {
+    let rows = table::rows(records);
+    if rows.is_empty() {
+        output::note("no run has been evaluated yet: there is no table");
+        return Ok(());
+    }
+    let text = table::text(&rows);
+    output::print(&text)?;
+    output::save(&runs.join("table.txt"), text.as_bytes())?;
+    output::save(&runs.join("table.md"), table::markdown(&rows).as_bytes())?;
+    output::save(&runs.join("table.csv"), table::csv(&rows).as_bytes())?;
+    let figure = Figure::new(Some(description.to_owned()), records);
+    for name in ["learning-curves.svg", "learning-curves.png"] {
+        plot::export(&figure, &runs.join(name))?;
+    }
+    output::note(&format!("wrote table.{{txt,md,csv}} and learning-curves.{{svg,png}} into {}", runs.display()));
+    Ok(())
+}

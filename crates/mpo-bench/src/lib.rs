@@ -1,0 +1,23 @@
+//! The parts of the program `mpo`: one file per subcommand, and what they share.
+//!
+//! [`cli`] says what the command line accepts. [`train`], [`experiment`], [`eval`], [`plot`], [`table`], [`tasks`] and
+//! [`random`] each run one subcommand. Training goes through [`pool`], which [`progress`] watches and [`interrupt`]
+//! stops. Tables and figures are made from [`records`] of run directories, beside [`anchors`].
+
+#![forbid(unsafe_code)]
+
+pub mod anchors;
+pub mod cli;
+pub mod eval;
+pub mod experiment;
+pub mod interrupt;
+pub mod output;
+pub mod plot;
+pub mod pool;
+pub mod progress;
+pub mod random;
+pub mod records;
+pub mod summary;
+pub mod table;
+pub mod tasks;
+pub mod train;

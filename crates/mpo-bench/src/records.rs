@@ -1,0 +1,189 @@
+//! Reads finished and unfinished run directories back: what `mpo table` and `mpo plot` work on.
+//!
+//! Only the documented files are looked at (`config.toml`, `eval.csv`, `timing.csv`, `done.json`), so tables and
+//! figures need neither `MuJoCo` nor a checkpoint, and may be drawn while the run still trains.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail};
+use serde::Deserialize;
+
+use crate::summary;
+
+/// One evaluation: the returns of its episodes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluation {
+    /// Environment steps of training at which the policy was evaluated.
+    pub step: u64,
+    /// Return of each evaluation episode.
+    pub returns: Vec<f64>,
+}
+
+impl Evaluation {
+    /// Mean return over the episodes.
+    pub fn mean(&self) -> f64 {
+        summary::mean(&self.returns)
+    }
+}
+
+/// What a run directory says about its run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// The directory.
+    pub dir: PathBuf,
+    /// Suite name of the task, without `control/`.
+    pub task: String,
+    /// The run's seed.
+    pub seed: u64,
+    /// Evaluations by rising step; the first is that of the untrained policy.
+    pub evaluations: Vec<Evaluation>,
+    /// Whether the run reached its end (`done.json` exists).
+    pub finished: bool,
+}
+
+impl Record {
+    /// The run's *final score*: the mean return over all episodes of its last evaluation.
+    pub fn final_score(&self) -> Option<f64> {
+        self.evaluations.last().map(Evaluation::mean)
+    }
+
+    /// The best mean return of any evaluation. It is a maximum over noisy figures and so flatters; tables rank by
+    /// [`Record::final_score`].
+    pub fn best_score(&self) -> Option<f64> {
+        self.evaluations.iter().map(Evaluation::mean).max_by(f64::total_cmp)
+    }
+
+    /// The step of the last evaluation.
+    pub fn last_step(&self) -> Option<u64> {
+        self.evaluations.last().map(|evaluation| evaluation.step)
+    }
+}
+
+/// The keys of `config.toml` that identify a run; the others are the agent's.
+#[derive(Deserialize)]
+struct Identity {
+    task: String,
+    seed: u64,
+}
+
+#[derive(Deserialize)]
+struct EvaluationRow {
+    step: u64,
+    #[serde(rename = "return")]
+    episode_return: f64,
+}
+
+/// Reads one run directory.
+///
+/// # Errors
+/// If `dir` does not exist, is no run directory, or one of its files does not parse.
+pub fn read(dir: &Path) -> anyhow::Result<Record> {
+    if !dir.is_dir() {
+        bail!("there is no run directory {}: give one that `mpo train` made", dir.display());
+    }
+    let path = dir.join("config.toml");
+    let text = fs::read_to_string(&path)
+        .with_context(|| format!("{} is no run directory: it holds no config.toml", dir.display()))?;
+    let identity: Identity = toml::from_str(&text).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(Record {
+        dir: dir.to_owned(),
+        task: identity.task.strip_prefix("control/").unwrap_or(&identity.task).to_owned(),
+        seed: identity.seed,
+        evaluations: read_evaluations(&dir.join("eval.csv"))?,
+        finished: dir.join("done.json").is_file(),
+    })
+}
+
+/// Every run directory at or below `roots` (three levels at most: `PRESET/TASK/seed-N`), sorted by path.
+///
+/// # Errors
+/// If a root does not exist, holds no run, or a run does not parse.
+pub fn find(roots: &[PathBuf]) -> anyhow::Result<Vec<Record>> {
+    let mut records = Vec::new();
+    for root in roots {
+        if !root.is_dir() {
+            bail!("there is no directory {}: give a run directory or a folder of them", root.display());
+        }
+        let before = records.len();
+        descend(root, 3, &mut records)?;
+        if records.len() == before {
+            bail!(
+                "{} holds no run: none of its folders has a config.toml (make one with `mpo train TASK`)",
+                root.display()
+            );
+        }
+    }
+    records.sort_by(|a, b| a.dir.cmp(&b.dir));
+    records.dedup_by(|a, b| a.dir == b.dir);
+    Ok(records)
+}
+
+fn descend(dir: &Path, levels: usize, records: &mut Vec<Record>) -> anyhow::Result<()> {
+    if dir.join("config.toml").is_file() {
+        records.push(read(dir)?);
+        return Ok(());
+    }
+    if levels == 0 {
+        return Ok(());
+    }
+    let entries = fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))?;
+    for entry in entries {
+        let path = entry.with_context(|| format!("cannot list {}", dir.display()))?.path();
+        if path.is_dir() {
+            descend(&path, levels - 1, records)?;
+        }
+    }
+    Ok(())
+}
+
+/// Complete lines of a CSV file that may still be growing: a last line without its newline is left out. A file that
+/// does not exist yet has none.
+fn complete_lines(path: &Path) -> anyhow::Result<String> {
+    let mut text = match fs::read_to_string(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        read => read.with_context(|| format!("cannot read {}", path.display()))?,
+    };
+    text.truncate(text.rfind('\n').map_or(0, |end| end + 1));
+    Ok(text)
+}
+
+fn read_evaluations(path: &Path) -> anyhow::Result<Vec<Evaluation>> {
+    let text = complete_lines(path)?;
+    let mut evaluations: Vec<Evaluation> = Vec::new();
+    for row in csv::Reader::from_reader(text.as_bytes()).deserialize() {
+        let row: EvaluationRow = row.with_context(|| format!("cannot read {}", path.display()))?;
+        match evaluations.last_mut() {
+            Some(last) if last.step == row.step => last.returns.push(row.episode_return),
+            _ => evaluations.push(Evaluation { step: row.step, returns: vec![row.episode_return] }),
+        }
+    }
+    Ok(evaluations)
+}
+
+/// Seconds per environment step of an earlier run, from its `timing.csv` (columns `step,seconds`); `None` if it has
+/// no two rows yet.
+///
+/// # Errors
+/// If the file does not parse.
+pub fn seconds_per_step(dir: &Path) -> anyhow::Result<Option<f64>> {
+    #[derive(Deserialize)]
+    struct TimingRow {
+        step: u64,
+        seconds: f64,
+    }
+    let path = dir.join("timing.csv");
+    let text = complete_lines(&path)?;
+    let rows = csv::Reader::from_reader(text.as_bytes())
+        .deserialize()
+        .collect::<Result<Vec<TimingRow>, _>>()
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(match (rows.first(), rows.last()) {
+        (Some(first), Some(last)) if last.step > first.step => {
+            Some((last.seconds - first.seconds) / (last.step - first.step) as f64)
+        }
+        _ => None,
+    })
+}

@@ -1,0 +1,60 @@
+//! The table as CSV, for other programs: one row per task, full figures, empty fields where there is none.
+
+use serde::Serialize;
+
+use super::{Reference, Row};
+
+#[derive(Serialize)]
+struct Record<'a> {
+    task: &'a str,
+    headline: bool,
+    steps: u64,
+    seeds: usize,
+    finished: bool,
+    median: f64,
+    q25: f64,
+    q75: f64,
+    best: f64,
+    random: Option<f64>,
+    mpo_steps: Option<u64>,
+    mpo_mean: Option<f64>,
+    mpo_std: Option<f64>,
+    d4pg_steps: Option<u64>,
+    d4pg_mean: Option<f64>,
+    d4pg_std: Option<f64>,
+}
+
+/// Renders `rows` as CSV with a heading line.
+///
+/// # Panics
+/// Never: writing to memory cannot fail.
+pub fn csv(rows: &[Row]) -> String {
+    let steps = |reference: &Option<Reference>| reference.as_ref().map(|figure| figure.steps);
+    let mean = |reference: &Option<Reference>| reference.as_ref().map(|figure| figure.mean);
+    let std = |reference: &Option<Reference>| reference.as_ref().map(|figure| figure.std);
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in rows {
+        writer
+            .serialize(Record {
+                task: &row.task,
+                headline: row.headline,
+                steps: row.steps,
+                seeds: row.seeds,
+                finished: row.finished,
+                median: row.median,
+                q25: row.lower,
+                q75: row.upper,
+                best: row.best,
+                random: row.random,
+                mpo_steps: steps(&row.mpo),
+                mpo_mean: mean(&row.mpo),
+                mpo_std: std(&row.mpo),
+                d4pg_steps: steps(&row.d4pg),
+                d4pg_mean: mean(&row.d4pg),
+                d4pg_std: std(&row.d4pg),
+            })
+            .expect("a row of plain figures can be written to memory");
+    }
+    let bytes = writer.into_inner().expect("memory can be flushed");
+    String::from_utf8(bytes).expect("figures and task names are text")
+}

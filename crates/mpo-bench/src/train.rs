@@ -1,0 +1,124 @@
+//! `mpo train`.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use mpo_agent::{Config, Outcome, Parts, Reason, Run};
+use mpo_envs::suite;
+
+use crate::{
+    cli::TrainOptions,
+    interrupt::{self, Ending},
+    output,
+    pool::{self, Ended, Existing, Job},
+    progress::Progress,
+};
+
+/// Runs `mpo train`.
+///
+/// # Errors
+/// If the settings are wrong, a run is already there (or, with `--resume`, is not), `MuJoCo` is missing, or training
+/// fails.
+pub fn command(options: TrainOptions) -> anyhow::Result<Ending> {
+    match options.resume {
+        Some(dir) => resume(dir),
+        None => start(&options),
+    }
+}
+
+fn resume(dir: PathBuf) -> anyhow::Result<Ending> {
+    let mut run = Run::resume(&dir)?;
+    if run.is_done() {
+        output::note(&format!("{} has already reached its end", dir.display()));
+        return Ok(Ending::Complete);
+    }
+    let (at, steps) = (run.step(), run.config().steps);
+    let name = name(&run.config().task, run.config().seed);
+    let stop = interrupt::install()?;
+    let progress = Progress::new([name.as_str()], steps.saturating_sub(at));
+    let outcome = run.train(&mut progress.run(&name, at, steps, stop))?;
+    output::print(&report(&name, &dir.display().to_string(), &outcome))?;
+    Ok(if outcome.reason == Reason::Stopped { Ending::Interrupted } else { Ending::Complete })
+}
+
+fn start(options: &TrainOptions) -> anyhow::Result<Ending> {
+    let jobs = jobs(options)?;
+    let stop = interrupt::install()?;
+    let steps = jobs.iter().map(|job| job.config.steps).sum();
+    let progress = Progress::new(jobs.iter().map(|job| job.name.as_str()), steps);
+    let ended = pool::train(&jobs, options.jobs, &progress, stop, Parts::default);
+    conclude(&jobs, ended, &progress)
+}
+
+/// The runs that the options ask for.
+fn jobs(options: &TrainOptions) -> anyhow::Result<Vec<Job>> {
+    let task = suite::find(options.task.as_deref().unwrap_or_default())?.name;
+    // Without either option the seed is the settings' own.
+    let seeds: Vec<Option<u64>> = match &options.seeds {
+        Some(seeds) => seeds.clone().map(Some).collect(),
+        None => vec![options.seed],
+    };
+    let mut jobs = Vec::new();
+    for seed in seeds {
+        let mut sets = options.set.clone();
+        sets.push(("task".to_owned(), format!("control/{task}")));
+        sets.extend(options.steps.map(|steps| ("steps".to_owned(), steps.to_string())));
+        sets.extend(seed.map(|seed| ("seed".to_owned(), seed.to_string())));
+        let config = Config::resolve(options.profile, options.config.as_deref(), &sets)?;
+        let folder = format!("seed-{}", config.seed);
+        let dir = match &options.run {
+            Some(dir) if options.seeds.is_some() => dir.join(folder),
+            Some(dir) => dir.clone(),
+            None => PathBuf::from("runs").join(task).join(folder),
+        };
+        jobs.push(Job { name: name(task, config.seed), dir, config, existing: Existing::Refuse });
+    }
+    Ok(jobs)
+}
+
+/// What to call a run.
+pub fn name(task: &str, seed: u64) -> String {
+    format!("{} seed {seed}", task.strip_prefix("control/").unwrap_or(task))
+}
+
+/// Reports what became of each job.
+///
+/// # Errors
+/// If one failed; the others have been reported by then.
+fn conclude(jobs: &[Job], ended: Vec<Ended>, progress: &Progress) -> anyhow::Result<Ending> {
+    let (mut ending, mut failed) = (Ending::Complete, 0);
+    for (job, end) in jobs.iter().zip(ended) {
+        let report = |outcome| output::print(&report(&job.name, &job.dir.display().to_string(), &outcome));
+        match end {
+            Ended::Finished(outcome) => report(outcome)?,
+            Ended::Stopped(outcome) => {
+                ending = Ending::Interrupted;
+                report(outcome)?;
+            }
+            Ended::NotBegun => ending = Ending::Interrupted,
+            Ended::Before => {}
+            Ended::Failed(error) if jobs.len() == 1 => return Err(error),
+            Ended::Failed(error) => {
+                failed += 1;
+                progress.note(&format!("{} failed: {}", job.name, output::causes(&error)));
+            }
+        }
+    }
+    if failed > 0 {
+        bail!("{failed} of {} runs failed", jobs.len());
+    }
+    Ok(ending)
+}
+
+fn report(name: &str, dir: &str, outcome: &Outcome) -> String {
+    let score = outcome.evaluation.as_ref().map_or(String::new(), |evaluation| {
+        format!(", return {:.1} at step {}", evaluation.mean(), output::steps(evaluation.step))
+    });
+    let step = output::steps(outcome.step);
+    match outcome.reason {
+        Reason::Stopped => {
+            format!("{name}: stopped at step {step}{score}\ngo on with: mpo train --resume {dir}\n")
+        }
+        _ => format!("{name}: finished at step {step}{score}\nrun directory: {dir}\n"),
+    }
+}

@@ -1,0 +1,110 @@
+//! What can go wrong with an environment.
+
+use std::path::PathBuf;
+
+/// Failure to find, load or advance an environment. Every message names the thing and the cure.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EnvError {
+    /// No task bears the name.
+    #[error("unknown task `{name}`; the nearest is `{nearest}` (all names: `suite::tasks()`, or `mpo tasks`)")]
+    UnknownTask {
+        /// What was asked for.
+        name: String,
+        /// The known task with the smallest edit distance.
+        nearest: &'static str,
+    },
+    /// A file of MuJoCo or `dm_control` is not where it is looked for.
+    #[error("{what} not found at `{}`: run `cargo xtask setup`, or set {variable}", path.display())]
+    AssetMissing {
+        /// The missing thing, in words.
+        what: &'static str,
+        /// The path that was tried.
+        path: PathBuf,
+        /// The environment variable that overrides the path.
+        variable: &'static str,
+    },
+    /// There is no folder in which the cache could lie.
+    #[error("no cache folder: none of MPO_CACHE, XDG_CACHE_HOME and HOME is set; set MPO_CACHE, or {variable}")]
+    NoCacheFolder {
+        /// The environment variable that overrides the path.
+        variable: &'static str,
+    },
+    /// The file is there, but it is no MuJoCo library that this machine can load.
+    #[error("cannot load the MuJoCo library `{}`: run `cargo xtask setup`, or set MPO_MUJOCO_LIBRARY", path.display())]
+    LibraryUnloadable {
+        /// The file that was tried.
+        path: PathBuf,
+        /// What the dynamic loader said.
+        source: libloading::Error,
+    },
+    /// The library is a MuJoCo of another version, whose structures are laid out differently.
+    #[error(
+        "`{}` is MuJoCo {found}, but this program needs MuJoCo {expected}: run `cargo xtask setup`, or set MPO_MUJOCO_LIBRARY",
+        path.display()
+    )]
+    LibraryVersion {
+        /// The library file.
+        path: PathBuf,
+        /// Its version, "major.minor.patch".
+        found: String,
+        /// The version that the bindings were made from.
+        expected: String,
+    },
+    /// A model file could not be read.
+    #[error("cannot read the model file `{}`", path.display())]
+    ModelFile {
+        /// The file that was tried.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// MuJoCo refused the model, or the model is not the one that the task was written for.
+    #[error("the model `{model}` is not usable: {reason}")]
+    InvalidModel {
+        /// The model's file name.
+        model: String,
+        /// MuJoCo's message, or what was missing.
+        reason: String,
+    },
+    /// The simulation became invalid; the next `reset` starts afresh.
+    #[error(
+        "task `{task}` became invalid at simulation time {time} s: MuJoCo warns of {warning}; reset the environment"
+    )]
+    Diverged {
+        /// The task's name.
+        task: &'static str,
+        /// Simulation time in seconds before the failed step.
+        time: f64,
+        /// MuJoCo's warnings, separated by commas.
+        warning: String,
+    },
+    /// An action holds a NaN or an infinity. Nothing was simulated.
+    #[error("task `{task}` was given a non-finite action at simulation time {time} s: action[{index}] is {value}")]
+    NonFiniteAction {
+        /// The task's name.
+        task: &'static str,
+        /// Simulation time in seconds.
+        time: f64,
+        /// The first offending component.
+        index: usize,
+        /// Its value.
+        value: f64,
+    },
+    /// Rejection sampling of a start state without collisions gave up.
+    #[error("task `{task}` found no collision-free start state in {attempts} attempts; reset the environment again")]
+    NoFreeState {
+        /// The task's name.
+        task: &'static str,
+        /// How many states were drawn.
+        attempts: usize,
+    },
+    /// Saved bytes do not belong to this environment.
+    #[error("cannot restore the state of task `{task}`: {reason}")]
+    InvalidState {
+        /// The task's name.
+        task: &'static str,
+        /// What does not fit.
+        reason: String,
+    },
+}

@@ -1,0 +1,34 @@
+//! Environments for continuous control: the tasks of the `dm_control` suite on real MuJoCo, behind one
+//! [`Environment`] trait. The same seed gives the same episodes as `dm_control` 1.0.50 with MuJoCo 3.17.0.
+//!
+//! MuJoCo is loaded at run time and never needed to build. The library and the suite's model files are looked up by
+//! [`assets`]; what is missing is an [`EnvError`] that says how to get it.
+//!
+//! ```no_run
+//! use mpo_envs::{Environment, StepType, suite};
+//!
+//! let mut environment = suite::load("cheetah-run", 0)?;
+//! let action = vec![0.0; environment.spec().action_len()];
+//! let mut episode_return = 0.0;
+//! environment.reset()?;
+//! loop {
+//!     let step = environment.step(&action)?;
+//!     episode_return += step.reward;
+//!     if step.step_type == StepType::Last {
+//!         break;
+//!     }
+//! }
+//! # Ok::<(), mpo_envs::EnvError>(())
+//! ```
+
+pub mod assets;
+mod environment;
+mod error;
+pub mod mujoco;
+mod random;
+pub mod render;
+pub mod suite;
+
+pub use environment::{Environment, ObservationPart, Spec, StepType, TimeStep};
+pub use error::EnvError;
+pub use random::RandomState;

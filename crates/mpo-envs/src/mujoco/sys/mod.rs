@@ -1,0 +1,27 @@
+//! The only place of the crate with `unsafe` code: MuJoCo's C interface and the handles that own what it allocates.
+#![allow(unsafe_code, reason = "MuJoCo is a C library; every call into it is wrapped here, each with its reason")]
+
+mod arrays;
+#[allow(
+    clippy::all,
+    clippy::pedantic,
+    clippy::undocumented_unsafe_blocks,
+    clippy::allow_attributes_without_reason,
+    dead_code,
+    missing_debug_implementations,
+    missing_docs,
+    non_camel_case_types,
+    non_snake_case,
+    non_upper_case_globals,
+    unreachable_pub,
+    unused_imports,
+    unsafe_op_in_unsafe_fn,
+    reason = "generated from MuJoCo's headers"
+)]
+pub(crate) mod bindings;
+mod library;
+mod scene;
+mod simulation;
+
+pub use library::Library;
+pub(crate) use simulation::{JointType, ObjectKind, Simulation, WARNINGS};

@@ -1,0 +1,76 @@
+//! Reading MuJoCo's abstract picture of a state: shapes and a camera, before any drawing.
+
+use super::bindings::{self, mjvCamera, mjvGeom, mjvOption, mjvScene};
+use super::simulation::Simulation;
+use crate::render::{Camera, Scene, Shape, Solid};
+
+/// More shapes than any model of the suite shows.
+const MAX_GEOMS: i32 = 1000;
+
+impl Simulation {
+    /// What the model's camera with the index `camera` sees; a free camera looks on when there is no such one.
+    pub(crate) fn scene(&mut self, camera: usize) -> Scene {
+        let fixed = i32::try_from(camera).ok().filter(|index| i64::from(*index) < self.model().ncam);
+        let functions = &self.library.functions;
+        // SAFETY: the structures are plain data for which all zeros are valid, and MuJoCo's own defaults are written
+        // over them before any other use. Model and data fit each other and are borrowed exclusively. The scene's
+        // memory is released below, after the last use of the shapes in it.
+        unsafe {
+            let mut option: mjvOption = std::mem::zeroed();
+            let mut view: mjvCamera = std::mem::zeroed();
+            let mut raw: Box<mjvScene> = Box::new(std::mem::zeroed());
+            functions.mjv_defaultOption(&raw mut option);
+            functions.mjv_defaultCamera(&raw mut view);
+            functions.mjv_defaultScene(&raw mut *raw);
+            functions.mjv_makeScene(self.model.as_ptr(), &raw mut *raw, MAX_GEOMS);
+            if let Some(index) = fixed {
+                view.type_ = bindings::mjCAMERA_FIXED as i32;
+                view.fixedcamid = index;
+            }
+            functions.mjv_updateScene(
+                self.model.as_ptr(),
+                self.data.as_ptr(),
+                &raw const option,
+                std::ptr::null(),
+                &raw mut view,
+                bindings::mjCAT_ALL as i32,
+                &raw mut *raw,
+            );
+            let geoms = std::slice::from_raw_parts(raw.geoms, raw.ngeom as usize);
+            let scene = Scene { camera: seen_by(&raw), solids: geoms.iter().filter_map(solid).collect() };
+            functions.mjv_freeScene(&raw mut *raw);
+            scene
+        }
+    }
+}
+
+fn wide<const N: usize>(values: [f32; N]) -> [f64; N] {
+    values.map(f64::from)
+}
+
+/// MuJoCo gives one camera per eye; the picture is taken from between them.
+fn seen_by(scene: &mjvScene) -> Camera {
+    let [left, right] = &scene.camera;
+    let position: [f64; 3] = std::array::from_fn(|i| f64::midpoint(f64::from(left.pos[i]), f64::from(right.pos[i])));
+    let near = f64::from(left.frustum_near);
+    Camera {
+        position,
+        forward: wide(left.forward),
+        up: wide(left.up),
+        bottom: f64::from(left.frustum_bottom) / near,
+        top: f64::from(left.frustum_top) / near,
+    }
+}
+
+fn solid(geom: &mjvGeom) -> Option<Solid> {
+    let [a, b, c] = wide(geom.size);
+    let shape = match geom.type_.cast_unsigned() {
+        bindings::mjGEOM_PLANE => Shape::Plane { half_extents: [a, b] },
+        bindings::mjGEOM_SPHERE | bindings::mjGEOM_ELLIPSOID => Shape::Ellipsoid { radii: [a, b, c] },
+        bindings::mjGEOM_CAPSULE => Shape::Capsule { radius: a, half_length: c },
+        bindings::mjGEOM_CYLINDER => Shape::Cylinder { radius: a, half_length: c },
+        bindings::mjGEOM_BOX => Shape::Box { half_extents: [a, b, c] },
+        _ => return None,
+    };
+    Some(Solid { shape, position: wide(geom.pos), rotation: wide(geom.mat), color: wide(geom.rgba) })
+}

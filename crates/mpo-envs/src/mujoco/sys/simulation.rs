@@ -1,0 +1,277 @@
+//! A model and its data, owned together.
+
+use std::ffi::{CString, c_int, c_void};
+use std::fmt;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use super::bindings::{self, mjData, mjModel};
+use super::library::{Library, text};
+
+/// The kinds of named things in a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ObjectKind {
+    Body,
+    Joint,
+    Geom,
+    Site,
+    Sensor,
+}
+
+impl ObjectKind {
+    fn code(self) -> c_int {
+        let code = match self {
+            Self::Body => bindings::mjOBJ_BODY,
+            Self::Joint => bindings::mjOBJ_JOINT,
+            Self::Geom => bindings::mjOBJ_GEOM,
+            Self::Site => bindings::mjOBJ_SITE,
+            Self::Sensor => bindings::mjOBJ_SENSOR,
+        };
+        code as c_int
+    }
+}
+
+/// The kinds of joints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum JointType {
+    Free,
+    Ball,
+    Slide,
+    Hinge,
+}
+
+/// One `mjModel` with one `mjData` made from it. They are owned together because every function of MuJoCo that takes
+/// both trusts that they fit.
+pub(crate) struct Simulation {
+    pub(super) library: Arc<Library>,
+    pub(super) model: NonNull<mjModel>,
+    pub(super) data: NonNull<mjData>,
+}
+
+// SAFETY: the model and the data are owned by this value alone, and MuJoCo keeps no thread-bound state about them.
+unsafe impl Send for Simulation {}
+
+impl fmt::Debug for Simulation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let model = self.model();
+        formatter.debug_struct("Simulation").field("nq", &model.nq).field("nv", &model.nv).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Simulation {
+    fn drop(&mut self) {
+        // SAFETY: both were allocated by this library, are owned by this value and not used afterwards.
+        unsafe {
+            self.library.functions.mj_deleteData(self.data.as_ptr());
+            self.library.functions.mj_deleteModel(self.model.as_ptr());
+        }
+    }
+}
+
+impl Simulation {
+    /// Compiles MJCF text; `assets` are the files that it may include, by the names used there.
+    ///
+    /// On failure returns MuJoCo's message.
+    pub(crate) fn compile(library: &Arc<Library>, xml: &str, assets: &[(&str, &str)]) -> Result<Self, String> {
+        let mut files = VirtualFiles::new(library);
+        for (name, content) in assets {
+            files.add(name, content)?;
+        }
+        files.add(MODEL_NAME, xml)?;
+        let model = files.load_model()?;
+        // SAFETY: the model is valid and was made by this library.
+        let data = unsafe { library.functions.mj_makeData(model.as_ptr()) };
+        let Some(data) = NonNull::new(data) else {
+            // SAFETY: the model is owned here and not used afterwards.
+            unsafe { library.functions.mj_deleteModel(model.as_ptr()) };
+            return Err("mj_makeData returned nothing".to_owned());
+        };
+        Ok(Self { library: Arc::clone(library), model, data })
+    }
+
+    pub(super) fn model(&self) -> &mjModel {
+        // SAFETY: valid and owned since construction; mutated only through `&mut self`.
+        unsafe { self.model.as_ref() }
+    }
+
+    pub(super) fn data(&self) -> &mjData {
+        // SAFETY: as for the model.
+        unsafe { self.data.as_ref() }
+    }
+
+    pub(super) fn data_mut(&mut self) -> &mut mjData {
+        // SAFETY: as for the model, and `self` is borrowed exclusively.
+        unsafe { self.data.as_mut() }
+    }
+
+    pub(super) fn model_mut(&mut self) -> &mut mjModel {
+        // SAFETY: as for the model, and `self` is borrowed exclusively.
+        unsafe { self.model.as_mut() }
+    }
+
+    /// `mj_resetData`: everything to the model's initial state.
+    pub(crate) fn reset_data(&mut self) {
+        // SAFETY: the data was made from this model, and both are borrowed exclusively.
+        unsafe { self.library.functions.mj_resetData(self.model.as_ptr(), self.data.as_ptr()) }
+    }
+
+    /// `mj_forward`: all that follows from positions, velocities and controls, without advancing time.
+    pub(crate) fn forward(&mut self) {
+        // SAFETY: as for `reset_data`.
+        unsafe { self.library.functions.mj_forward(self.model.as_ptr(), self.data.as_ptr()) }
+    }
+
+    /// `mj_step`: one whole physics step.
+    pub(crate) fn step(&mut self) {
+        // SAFETY: as for `reset_data`.
+        unsafe { self.library.functions.mj_step(self.model.as_ptr(), self.data.as_ptr()) }
+    }
+
+    /// `mj_step1`: the first part of a step, what depends on positions and velocities.
+    pub(crate) fn step1(&mut self) {
+        // SAFETY: as for `reset_data`.
+        unsafe { self.library.functions.mj_step1(self.model.as_ptr(), self.data.as_ptr()) }
+    }
+
+    /// `mj_step2`: the second part of a step, with the controls; not with the Runge-Kutta integrator.
+    pub(crate) fn step2(&mut self) {
+        // SAFETY: as for `reset_data`.
+        unsafe { self.library.functions.mj_step2(self.model.as_ptr(), self.data.as_ptr()) }
+    }
+
+    /// The index of the `kind` called `name`.
+    pub(crate) fn find(&self, kind: ObjectKind, name: &str) -> Option<usize> {
+        let name = CString::new(name).ok()?;
+        // SAFETY: the model is valid and the name is a terminated string.
+        let id = unsafe { self.library.functions.mj_name2id(self.model.as_ptr(), kind.code(), name.as_ptr()) };
+        usize::try_from(id).ok()
+    }
+
+    /// The kind of the joint with the given index.
+    pub(crate) fn joint_type(&self, joint: usize) -> JointType {
+        match self.jnt_type()[joint].cast_unsigned() {
+            bindings::mjJNT_FREE => JointType::Free,
+            bindings::mjJNT_BALL => JointType::Ball,
+            bindings::mjJNT_SLIDE => JointType::Slide,
+            _ => JointType::Hinge,
+        }
+    }
+
+    pub(crate) fn time(&self) -> f64 {
+        self.data().time
+    }
+
+    pub(crate) fn set_time(&mut self, time: f64) {
+        self.data_mut().time = time;
+    }
+
+    /// Seconds per physics step.
+    pub(crate) fn timestep(&self) -> f64 {
+        self.model().opt.timestep
+    }
+
+    /// Whether the model is integrated by the fourth-order Runge-Kutta method.
+    pub(crate) fn runge_kutta(&self) -> bool {
+        self.model().opt.integrator == bindings::mjINT_RK4 as c_int
+    }
+
+    /// Switches the actuators' forces on or off; returns whether they were on.
+    pub(crate) fn enable_actuation(&mut self, on: bool) -> bool {
+        let bit = bindings::mjDSBL_ACTUATION as c_int;
+        let flags = &mut self.model_mut().opt.disableflags;
+        let was_on = *flags & bit == 0;
+        *flags = if on { *flags & !bit } else { *flags | bit };
+        was_on
+    }
+
+    /// Number of contacts found by the last forward computation.
+    pub(crate) fn contacts(&self) -> usize {
+        self.data().ncon as usize
+    }
+
+    /// The arrays of the model that tasks of the suite change from episode to episode.
+    pub(crate) fn variable_arrays(&self) -> [&[f64]; 7] {
+        [
+            self.body_pos().as_flattened(),
+            self.body_quat().as_flattened(),
+            self.geom_pos().as_flattened(),
+            self.geom_size().as_flattened(),
+            self.site_pos().as_flattened(),
+            self.site_size().as_flattened(),
+            self.dof_damping(),
+        ]
+    }
+
+    /// Writes `next()` to every number of [`variable_arrays`](Self::variable_arrays), in their order.
+    pub(crate) fn restore_variable_arrays(&mut self, mut next: impl FnMut() -> f64) {
+        self.body_pos_mut().as_flattened_mut().fill_with(&mut next);
+        self.body_quat_mut().as_flattened_mut().fill_with(&mut next);
+        self.geom_pos_mut().as_flattened_mut().fill_with(&mut next);
+        self.geom_size_mut().as_flattened_mut().fill_with(&mut next);
+        self.site_pos_mut().as_flattened_mut().fill_with(&mut next);
+        self.site_size_mut().as_flattened_mut().fill_with(&mut next);
+        self.dof_damping_mut().fill_with(&mut next);
+    }
+
+    /// How often each kind of warning was raised since the last reset.
+    pub(crate) fn warnings(&self) -> [i32; WARNINGS.len()] {
+        self.data().warning.map(|warning| warning.number)
+    }
+}
+
+/// MuJoCo's warnings in the order of `mjtWarning`, in its own names with the usual cause.
+pub(crate) const WARNINGS: [&str; bindings::mjNWARNING as usize] = [
+    "mjWARN_INERTIA (singular inertia matrix)",
+    "mjWARN_CONTACTFULL (too many contacts)",
+    "mjWARN_CNSTRFULL (too many constraints)",
+    "mjWARN_BADQPOS (bad number in qpos)",
+    "mjWARN_BADQVEL (bad number in qvel)",
+    "mjWARN_BADQACC (bad number in qacc: the simulation is unstable)",
+    "mjWARN_BADCTRL (bad number in ctrl)",
+];
+
+const MODEL_NAME: &str = "model_.xml";
+
+/// MuJoCo's in-memory file system, from which models are read.
+struct VirtualFiles<'a> {
+    library: &'a Library,
+    vfs: Box<bindings::mjVFS>,
+}
+
+impl<'a> VirtualFiles<'a> {
+    fn new(library: &'a Library) -> Self {
+        let mut vfs = Box::new(bindings::mjVFS { impl_: std::ptr::null_mut() });
+        // SAFETY: the pointer is to a valid structure, which this call initialises.
+        unsafe { library.functions.mj_defaultVFS(&raw mut *vfs) };
+        Self { library, vfs }
+    }
+
+    fn add(&mut self, name: &str, content: &str) -> Result<(), String> {
+        let c_name = CString::new(name).map_err(|_| format!("the file name {name:?} holds a zero"))?;
+        let size = c_int::try_from(content.len()).map_err(|_| format!("the file `{name}` is too large"))?;
+        // SAFETY: the file system is initialised; MuJoCo copies the `size` bytes during the call.
+        let status = unsafe {
+            let bytes = content.as_ptr().cast::<c_void>();
+            self.library.functions.mj_addBufferVFS(&raw mut *self.vfs, c_name.as_ptr(), bytes, size)
+        };
+        if status == 0 { Ok(()) } else { Err(format!("mj_addBufferVFS refused `{name}` with status {status}")) }
+    }
+
+    fn load_model(&self) -> Result<NonNull<mjModel>, String> {
+        let name = CString::new(MODEL_NAME).unwrap_or_default();
+        let mut message = [0; 1024];
+        // SAFETY: the file system is initialised, the name is terminated, and the length given is the buffer's own.
+        let model = unsafe {
+            let length = message.len() as c_int;
+            self.library.functions.mj_loadXML(name.as_ptr(), &raw const *self.vfs, message.as_mut_ptr(), length)
+        };
+        NonNull::new(model).ok_or_else(|| text(&message))
+    }
+}
+
+impl Drop for VirtualFiles<'_> {
+    fn drop(&mut self) {
+        // SAFETY: initialised in `new`, and not used afterwards.
+        unsafe { self.library.functions.mj_deleteVFS(&raw mut *self.vfs) };
+    }
+}

@@ -1,0 +1,119 @@
+//! The tasks of the `dm_control` suite (Tassa et al. 2018): one file per domain, with its constants, tasks, physics
+//! queries, observation and reward.
+
+mod acrobot;
+mod ball_in_cup;
+mod cartpole;
+mod cheetah;
+mod control;
+mod finger;
+mod fish;
+mod hopper;
+mod humanoid;
+mod manipulator;
+mod models;
+mod pendulum;
+mod point_mass;
+mod randomizers;
+mod reacher;
+mod rewards;
+mod swimmer;
+mod table;
+mod walker;
+mod xml;
+
+use control::Control;
+use models::Models;
+
+use crate::assets::Assets;
+use crate::mujoco::{Physics, Simulation};
+use crate::{EnvError, Environment};
+
+pub use table::TaskInfo;
+
+/// All tasks, in alphabetical order.
+///
+/// ```
+/// let cheetah = mpo_envs::suite::tasks().iter().find(|task| task.domain == "cheetah").expect("a task of the suite");
+/// assert_eq!((cheetah.name, cheetah.observation, cheetah.action), ("cheetah-run", 17, 6));
+/// ```
+#[must_use]
+pub fn tasks() -> &'static [TaskInfo] {
+    &table::TASKS
+}
+
+/// The task called `name`: "cheetah-run", or "control/cheetah-run".
+///
+/// # Errors
+///
+/// [`EnvError::UnknownTask`], which names the nearest one.
+///
+/// ```
+/// let error = mpo_envs::suite::find("control/cheeta-run").expect_err("a misspelt name");
+/// assert!(error.to_string().starts_with("unknown task `control/cheeta-run`; the nearest is `cheetah-run`"));
+/// ```
+pub fn find(name: &str) -> Result<&'static TaskInfo, EnvError> {
+    let bare = name.strip_prefix("control/").unwrap_or(name);
+    tasks().iter().find(|task| task.name == bare).ok_or_else(|| {
+        let nearest = tasks().iter().min_by_key(|task| strsim::damerau_levenshtein(task.name, bare));
+        EnvError::UnknownTask { name: name.to_owned(), nearest: nearest.map_or("", |task| task.name) }
+    })
+}
+
+/// Loads a task with the files that [`Assets::locate`] finds. The same `seed` gives the same episodes as
+/// `dm_control.suite.load` with `task_kwargs={"random": seed}`.
+///
+/// # Errors
+///
+/// [`EnvError::UnknownTask`]; the errors of [`Assets::locate`]; the errors of [`load_with`].
+pub fn load(name: &str, seed: u32) -> Result<Box<dyn Environment>, EnvError> {
+    find(name)?;
+    load_with(&Assets::locate()?, name, seed)
+}
+
+/// As [`load`], with the given files.
+///
+/// # Errors
+///
+/// [`EnvError::UnknownTask`]; the errors of [`Library::load`](crate::mujoco::Library::load);
+/// [`EnvError::ModelFile`] and [`EnvError::InvalidModel`] when a model cannot be read, or is not of the pinned version.
+pub fn load_with(assets: &Assets, name: &str, seed: u32) -> Result<Box<dyn Environment>, EnvError> {
+    let info = find(name)?;
+    let setup = (info.setup)(&Models::new(assets)?)?;
+    Ok(Box::new(Control::new(info.name, setup, seed)?))
+}
+
+/// The simulation of a task without the task: what its physics alone costs.
+#[derive(Debug)]
+pub struct BareSimulation {
+    physics: Physics,
+    substeps: usize,
+}
+
+impl BareSimulation {
+    /// Loads the model of the task called `name` and draws a start state.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`load`] and of [`Environment::reset`].
+    pub fn load(name: &str, seed: u32) -> Result<Self, EnvError> {
+        let info = find(name)?;
+        let setup = (info.setup)(&Models::new(&Assets::locate()?)?)?;
+        let mut control = Control::new(info.name, setup, seed)?;
+        control.reset()?;
+        let (physics, substeps) = control.into_physics();
+        Ok(Self { physics, substeps })
+    }
+
+    /// Sets the controls and makes the physics steps of one control step by `mj_step`; nothing is observed or checked.
+    ///
+    /// # Panics
+    ///
+    /// If `action` does not have the task's length.
+    pub fn step(&mut self, action: &[f64]) {
+        self.physics.ctrl_mut().copy_from_slice(action);
+        for _ in 0..self.substeps {
+            Simulation::step(&mut self.physics);
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Reading the suite's model files.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::xml;
+use crate::EnvError;
+use crate::assets::Assets;
+use crate::mujoco::{Library, Physics};
+
+/// The files that the suite's models include, by the names used there.
+const COMMON: [&str; 3] = ["./common/materials.xml", "./common/skybox.xml", "./common/visual.xml"];
+
+/// Where models come from: the library that compiles them and the folder that holds them.
+#[derive(Debug)]
+pub(crate) struct Models {
+    library: Arc<Library>,
+    folder: PathBuf,
+}
+
+impl Models {
+    /// Loads the library.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Library::load`].
+    pub(crate) fn new(assets: &Assets) -> Result<Self, EnvError> {
+        Ok(Self { library: Library::load(&assets.library)?, folder: assets.suite.clone() })
+    }
+
+    /// The text of a model file.
+    ///
+    /// # Errors
+    ///
+    /// [`EnvError::ModelFile`].
+    pub(crate) fn read(&self, file: &str) -> Result<String, EnvError> {
+        let path = self.folder.join(file);
+        fs::read_to_string(&path).map_err(|source| EnvError::ModelFile { path, source })
+    }
+
+    /// A simulation of the model file as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`EnvError::ModelFile`] and [`EnvError::InvalidModel`].
+    pub(crate) fn physics(&self, file: &'static str) -> Result<Physics, EnvError> {
+        self.compile(file, &self.read(file)?)
+    }
+
+    /// A simulation of MJCF text that was made from the model file.
+    ///
+    /// # Errors
+    ///
+    /// [`EnvError::ModelFile`] for the included files and [`EnvError::InvalidModel`].
+    pub(crate) fn compile(&self, file: &'static str, text: &str) -> Result<Physics, EnvError> {
+        let mut included = Vec::with_capacity(COMMON.len());
+        for name in COMMON {
+            included.push((name, xml::without_textures(&self.read(name)?)));
+        }
+        let included: Vec<_> = included.iter().map(|(name, text)| (*name, text.as_str())).collect();
+        Physics::from_xml(&self.library, file, &xml::without_textures(text), &included)
+    }
+}

@@ -1,0 +1,62 @@
+//! What can go wrong in this crate.
+
+/// An error of the networks, the learner or a checkpoint.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NetsError {
+    /// A setting is outside the range in which the algorithm is defined.
+    #[error("`{key}` is {value}, but must be {must}")]
+    Setting {
+        /// The setting's name.
+        key: &'static str,
+        /// The value given.
+        value: String,
+        /// The condition it must meet.
+        must: &'static str,
+    },
+    /// Widths for which no statically-shaped network was compiled.
+    #[error(
+        "hidden layers {policy:?} (policy) and {critic:?} (critic) are not compiled in; \
+         compiled pairs are {compiled}; add a line to `widths!` in crates/mpo-nets/src/learner/build.rs for others"
+    )]
+    Widths {
+        /// The policy's widths asked for.
+        policy: [usize; 2],
+        /// The critic's widths asked for.
+        critic: [usize; 2],
+        /// The pairs that exist.
+        compiled: &'static str,
+    },
+    /// An update produced NaN or infinity.
+    #[error(
+        "update {update}: {quantity} is {value}; the parameters were left as they were before it. \
+         Lower the learning rates, or look for non-finite observations or rewards in the replay"
+    )]
+    NonFinite {
+        /// The update's number, from 1.
+        update: u64,
+        /// Which quantity.
+        quantity: &'static str,
+        /// Its value.
+        value: f32,
+    },
+    /// The bytes of a checkpoint are no safetensors file.
+    #[error("not a learner checkpoint: {reason}; it is damaged or of another program")]
+    Damaged {
+        /// What the parser said.
+        reason: String,
+    },
+    /// A checkpoint of a learner with other tensors or shapes.
+    #[error(
+        "the checkpoint's `{tensor}` {found}, but this learner expects {expected}; \
+         it belongs to another task, algorithm or network configuration"
+    )]
+    Mismatch {
+        /// The tensor's name.
+        tensor: String,
+        /// What the checkpoint holds.
+        found: String,
+        /// What the learner needs.
+        expected: String,
+    },
+}

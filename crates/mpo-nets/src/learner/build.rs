@@ -1,0 +1,130 @@
+//! From const-generic shapes and settings to a learner with run-time sizes.
+
+use dfdx::{
+    nn::{BuildModule, TensorCollection},
+    tensor::Cpu,
+};
+
+use super::{LearnerStep, MpoLearner};
+use crate::{
+    Covariance, Critic, GaussianHead, GaussianPolicy, LayerNormTorso, Layout, MpoConfig, Network, NetworkConfig, NetsError,
+    PlainTorso, Torso, TorsoKind,
+};
+
+/// A layout and the parameters' initial values.
+pub(crate) type Initial = (Layout, Vec<f32>);
+
+/// The widths for which networks are compiled, policy then critic: the paper's for the control suite and for the humanoid,
+/// and the tests'.
+macro_rules! widths {
+    ($config:expr, $build:ident :: <$obs:ident, $act:ident, $diagonal:ident, $full:ident>, $seed:expr; $(([$p1:literal, $p2:literal], [$c1:literal, $c2:literal])),* $(,)?) => {
+        match ($config.policy_hidden, $config.critic_hidden) {
+            $(([$p1, $p2], [$c1, $c2]) => $build::<$obs, $act, $diagonal, $full, $p1, $p2, $c1, $c2>($config, $seed),)*
+            (policy, critic) => {
+                return Err(NetsError::Widths {
+                    policy,
+                    critic,
+                    compiled: concat!($("[", $p1, ", ", $p2, "] + [", $c1, ", ", $c2, "]; "),*),
+                });
+            }
+        }
+    };
+}
+
+/// The CPU learner of MPO for a Gaussian policy of `ACT` actions over `OBS` observations.
+///
+/// `DIAGONAL` and `FULL` are the head's sizes for the two covariances; [`learner_for!`](crate::learner_for) computes them.
+/// Parameters are drawn from `seed`, and so is the noise of the sampled actions.
+///
+/// # Errors
+/// [`NetsError::Setting`] or [`NetsError::Widths`].
+pub fn cpu_learner<const OBS: usize, const ACT: usize, const DIAGONAL: usize, const FULL: usize>(
+    network: &NetworkConfig,
+    mpo: &MpoConfig,
+    seed: u64,
+) -> Result<Box<dyn LearnerStep>, NetsError> {
+    const { assert!(DIAGONAL == 2 * ACT && FULL == ACT + ACT * (ACT + 1) / 2, "sizes of the head") };
+    network.validate()?;
+    mpo.validate()?;
+    let (policy, critic) = widths!(network, initialise::<OBS, ACT, DIAGONAL, FULL>, seed;
+        ([100, 100], [200, 200]),
+        ([200, 200], [300, 300]),
+        ([32, 32], [32, 32]),
+    );
+    Ok(Box::new(MpoLearner::new(policy, critic, OBS, ACT, network, mpo, seed)))
+}
+
+/// `cpu_learner` with the head's sizes computed: `learner_for!(24, 6, &network, &mpo, seed)`.
+///
+/// ```
+/// let learner = mpo_nets::learner_for!(3, 1, &Default::default(), &Default::default(), 0)?;
+/// assert_eq!(learner.updates(), 0);
+/// # Ok::<(), mpo_nets::NetsError>(())
+/// ```
+#[macro_export]
+macro_rules! learner_for {
+    ($observation:literal, $action:literal, $network:expr, $mpo:expr, $seed:expr) => {
+        $crate::cpu_learner::<$observation, $action, { 2 * $action }, { $action * ($action + 3) / 2 }>($network, $mpo, $seed)
+    };
+}
+
+fn initialise<
+    const OBS: usize,
+    const ACT: usize,
+    const DIAGONAL: usize,
+    const FULL: usize,
+    const P1: usize,
+    const P2: usize,
+    const C1: usize,
+    const C2: usize,
+>(
+    config: &NetworkConfig,
+    seed: u64,
+) -> (Initial, Initial) {
+    match config.torso {
+        Torso::LayerNorm => with_torso::<OBS, ACT, DIAGONAL, FULL, P1, P2, C1, C2, LayerNormTorso>(config, seed),
+        Torso::Plain => with_torso::<OBS, ACT, DIAGONAL, FULL, P1, P2, C1, C2, PlainTorso>(config, seed),
+    }
+}
+
+fn with_torso<
+    const OBS: usize,
+    const ACT: usize,
+    const DIAGONAL: usize,
+    const FULL: usize,
+    const P1: usize,
+    const P2: usize,
+    const C1: usize,
+    const C2: usize,
+    T: TorsoKind,
+>(
+    config: &NetworkConfig,
+    seed: u64,
+) -> (Initial, Initial) {
+    let device = Cpu::seed_from_u64(seed);
+    let policy = match config.covariance {
+        Covariance::Diagonal => initial::<GaussianPolicy<OBS, ACT, DIAGONAL, P1, P2, T, f32, Cpu>>(&device),
+        Covariance::Full => initial::<GaussianPolicy<OBS, ACT, FULL, P1, P2, T, f32, Cpu>>(&device),
+    };
+    (policy, initial::<Critic<OBS, ACT, C1, C2, T, f32, Cpu>>(&device))
+}
+
+fn initial<M: TensorCollection<f32, Cpu, To<f32, Cpu> = M>>(device: &Cpu) -> Initial {
+    Layout::flatten(&M::build(device))
+}
+
+/// A policy network's places without its module type, for actors, who take their parameters from a learner.
+pub(crate) fn policy_network(observation: usize, head: &GaussianHead, config: &NetworkConfig) -> Network {
+    let [h1, h2] = config.policy_hidden;
+    let layout = Layout::from_shapes(&[
+        ("observation", &[h1, observation]),
+        ("torso.bias", &[h1]),
+        ("torso.scale", &[h1]),
+        ("torso.shift", &[h1]),
+        ("hidden.weight", &[h2, h1]),
+        ("hidden.bias", &[h2]),
+        ("head.weight", &[head.raw_len(), h2]),
+        ("head.bias", &[head.raw_len()]),
+    ]);
+    Network::from_layout(&layout, config.torso)
+}

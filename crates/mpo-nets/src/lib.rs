@@ -1,0 +1,46 @@
+//! Statically-shaped networks with fused CPU kernels, and the learner step.
+//!
+//! A network is a [dfdx](https://docs.rs/dfdx) module type whose shapes are const generics
+//! ([`GaussianPolicy`], [`Critic`]); a wrong observation or action size does not compile. The module
+//! type is the source of three things: the parameters' initial values, the [`Layout`] of the one flat
+//! buffer in which the learner keeps them, and the autodiff that the tests use as an oracle.
+//!
+//! The hot path never touches a tensor: [`Network`] runs a whole multi-layer perceptron forward and
+//! backward on slices of that flat buffer, so Adam, target copies, checkpoints and, one day, an
+//! all-reduce or a GPU see nothing but `&[f32]`. The same kernels are one coarse differentiable
+//! operation for dfdx programs: the modules' `forward`.
+//!
+//! | step of an update | function |
+//! |---|---|
+//! | networks, forward and backward | [`Network`] |
+//! | Gaussian head: raw output to mean and factor | [`GaussianHead`] |
+//! | optimiser | [`Adam`] |
+//! | random numbers for sampled actions | [`noise::Noise`] |
+//! | one update of MPO | [`LearnerStep`], made by [`cpu_learner`] or [`learner_for!`] |
+//! | acting with the newest parameters | [`ActingPolicy`] |
+
+pub mod noise;
+
+mod acting;
+mod adam;
+mod checkpoint;
+mod config;
+mod error;
+mod head;
+mod kernels;
+mod layout;
+mod learner;
+mod matmul;
+mod modules;
+mod network;
+
+pub use acting::ActingPolicy;
+pub use adam::{Adam, clip_by_global_norm};
+pub use config::{MpoConfig, NetworkConfig, TemperatureMode, Torso};
+pub use error::NetsError;
+pub use head::GaussianHead;
+pub use layout::{Entry, Layout};
+pub use learner::{BatchView, LearnerStep, MpoLearner, UpdateStats, cpu_learner};
+pub use modules::{Critic, GaussianPolicy, Head, LayerNormTorso, PlainTorso, TorsoKind, TorsoParameters};
+pub use mpo_core::{Covariance, KlSplit};
+pub use network::{Activations, Network};

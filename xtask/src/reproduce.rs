@@ -1,0 +1,153 @@
+//! `cargo xtask reproduce`: from a bare checkout to an experiment of the paper.
+
+use crate::{process, setup};
+use anyhow::{Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The experiments that can be reproduced.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Experiment {
+    /// MPO from proprioceptive observations on the control suite's tasks.
+    ControlSuite(ControlSuite),
+}
+
+/// How much of the control suite's experiment to run.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ControlSuite {
+    /// How much compute to spend: see REPRODUCING.md.
+    #[arg(long, value_enum, default_value_t = Preset::Quick)]
+    preset: Preset,
+    /// Only the tasks whose name matches, such as 'cartpole-*'.
+    #[arg(long, value_name = "GLOB")]
+    tasks: Option<String>,
+    /// Seeds 0 to N-1 of each task, in place of the preset's number.
+    #[arg(long, value_name = "N")]
+    seeds: Option<u32>,
+    /// Say what would be trained and about how long that would take, and stop.
+    #[arg(long)]
+    dry_run: bool,
+    /// Where the runs go; finished ones there are not run again, interrupted ones are resumed.
+    #[arg(long, value_name = "DIR")]
+    runs: Option<PathBuf>,
+    /// Runs at a time; the default is one per processor.
+    #[arg(long, value_name = "N")]
+    jobs: Option<u32>,
+}
+
+/// Named amounts of compute.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Preset {
+    /// Four tasks, one seed, briefly: shows that everything works and that MPO learns.
+    Quick,
+    /// Twelve tasks, three seeds, a quarter of a million steps each.
+    Standard,
+    /// All 28 tasks with the paper's settings, ten seeds and a million steps: days to weeks.
+    Paper,
+}
+
+impl Preset {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Quick => "quick",
+            Self::Standard => "standard",
+            Self::Paper => "paper",
+        }
+    }
+}
+
+/// Sets up, builds `mpo`, and becomes `mpo experiment`.
+///
+/// # Errors
+/// When the set-up or the build fails; a failure of the experiment is its own exit code.
+pub(crate) fn run(experiment: &Experiment) -> Result<()> {
+    let Experiment::ControlSuite(options) = experiment;
+    // A dry run needs both, too: it estimates the time from short trials.
+    setup::ensure()?;
+    process::run(&mut process::cargo(["build", "--release", "--package", "mpo-bench"]))?;
+    become_child(&mut command(options))
+}
+
+fn command(options: &ControlSuite) -> Command {
+    let preset = options.preset.name();
+    let runs = options.runs.as_deref().map_or_else(|| format!("runs/control-suite-{preset}").into(), from_root);
+    // Cargo may be configured to build elsewhere; the variable is its own.
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| process::root().join("target"), PathBuf::from);
+    let program = target.join("release").join(format!("mpo{}", std::env::consts::EXE_SUFFIX));
+    let mut command = Command::new(program);
+    command.current_dir(process::root()).arg("experiment").arg(format!("experiments/control-suite/{preset}.toml"));
+    command.arg("--runs").arg(runs);
+    if let Some(tasks) = &options.tasks {
+        command.args(["--tasks", tasks]);
+    }
+    if let Some(seeds) = options.seeds {
+        command.args(["--seeds", &seeds.to_string()]);
+    }
+    if let Some(jobs) = options.jobs {
+        command.args(["--jobs", &jobs.to_string()]);
+    }
+    if options.dry_run {
+        command.arg("--dry-run");
+    }
+    command
+}
+
+/// A path that was typed in the user's folder, as seen from the workspace's root.
+fn from_root(typed: &Path) -> PathBuf {
+    let absolute = std::path::absolute(typed).unwrap_or_else(|_| typed.to_path_buf());
+    absolute.strip_prefix(process::root()).map(Path::to_path_buf).unwrap_or(absolute)
+}
+
+/// Replaces this process by the command, so that signals and the exit code are the experiment's own:
+/// Ctrl-C lets it write its checkpoints, and nothing stands between it and whoever started it.
+#[cfg(unix)]
+fn become_child(command: &mut Command) -> Result<()> {
+    use std::os::unix::process::CommandExt;
+    let shown = process::show(command);
+    println!("$ {shown}");
+    let error = command.exec();
+    bail!("cannot start `{shown}`: {error}")
+}
+
+#[cfg(not(unix))]
+fn become_child(command: &mut Command) -> Result<()> {
+    process::run(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options() -> ControlSuite {
+        ControlSuite { preset: Preset::Quick, tasks: None, seeds: None, dry_run: false, runs: None, jobs: None }
+    }
+
+    #[test]
+    fn a_preset_names_its_file_and_its_runs() {
+        let shown = process::show(&command(&options()));
+        assert_eq!(shown, "mpo experiment experiments/control-suite/quick.toml --runs runs/control-suite-quick");
+    }
+
+    #[test]
+    fn a_folder_is_typed_where_the_user_stands() {
+        let here = std::env::current_dir().expect("tests run somewhere");
+        assert_eq!(process::root().join(from_root(Path::new("r"))), here.join("r"));
+        assert_eq!(from_root(&process::root().join("runs/a")), Path::new("runs/a"));
+    }
+
+    #[test]
+    fn every_option_reaches_the_experiment() {
+        let options = ControlSuite {
+            preset: Preset::Paper,
+            tasks: Some("walker-*".to_owned()),
+            seeds: Some(3),
+            dry_run: true,
+            runs: Some("/elsewhere".into()),
+            jobs: Some(4),
+        };
+        assert_eq!(
+            process::show(&command(&options)),
+            "mpo experiment experiments/control-suite/paper.toml --runs /elsewhere --tasks 'walker-*' --seeds 3 --jobs 4 --dry-run"
+        );
+    }
+}

@@ -1,0 +1,25 @@
+//! `cargo xtask test`: the whole test suite, with real physics behind it.
+
+use crate::{process, setup};
+use anyhow::Result;
+
+/// What the command line of `cargo xtask test` takes.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct Options {
+    /// Passed to `cargo test` in place of `--workspace`, such as `-p mpo-core retrace`.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
+/// Sets up, then runs `cargo test` such that a test which needs MuJoCo fails without it instead of passing idly.
+///
+/// # Errors
+/// When the set-up or a test fails.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    setup::ensure()?;
+    let mut command = process::cargo(["test"]);
+    if options.arguments.is_empty() {
+        command.arg("--workspace");
+    }
+    process::run(command.args(&options.arguments).env("MPO_REQUIRE_MUJOCO", "1"))
+}
