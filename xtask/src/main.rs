@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "xtask is a program for people at a terminal")]
 
+mod bench;
 mod ci;
 mod process;
 mod reproduce;
@@ -23,6 +24,9 @@ enum Command {
     /// Set up, build, then train and tabulate an experiment of the paper.
     #[command(subcommand)]
     Reproduce(reproduce::Experiment),
+    /// Race this workspace's parts against their peers, in turns and in one run.
+    #[command(subcommand)]
+    Bench(bench::Race),
     /// All that continuous integration checks, in its order.
     Ci,
     /// Check the architecture's absences: what must not be where.
@@ -34,6 +38,7 @@ fn main() -> ExitCode {
         Command::Setup(options) => setup::run(&options),
         Command::Test(options) => test::run(&options),
         Command::Reproduce(experiment) => reproduce::run(&experiment),
+        Command::Bench(race) => bench::run(&race),
         Command::Ci => ci::run(),
         Command::Tidy => tidy::run(),
     };

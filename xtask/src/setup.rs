@@ -35,7 +35,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         packages: &packages,
         wheels: &options.wheel,
         force: options.force,
-        cache: &cache::directory(|name| std::env::var_os(name))?,
+        cache: &cache_directory()?,
         platform: &package::host(),
         variable: &|name| std::env::var_os(name).filter(|value| !value.is_empty()),
         fetch: &download::with_pip,
@@ -43,6 +43,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     .run()?;
     println!("{line}");
     Ok(())
+}
+
+/// Where the cache is.
+///
+/// # Errors
+/// When no variable says where it could be.
+pub(crate) fn cache_directory() -> Result<PathBuf> {
+    cache::directory(|name| std::env::var_os(name))
 }
 
 /// Fills the cache before another command that needs it.

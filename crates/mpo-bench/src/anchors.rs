@@ -46,6 +46,7 @@ pub fn published() -> &'static [Anchor] {
 /// The figures of one algorithm on one task, by rising steps.
 ///
 /// `task` is a suite name (`ball_in_cup-catch`).
+#[must_use]
 pub fn series(task: &str, algorithm: &str) -> Vec<&'static Anchor> {
     let task = task.replace('-', "_");
     let mut found: Vec<_> =
@@ -56,6 +57,7 @@ pub fn series(task: &str, algorithm: &str) -> Vec<&'static Anchor> {
 
 /// The figure to hold against a run of `steps` environment steps: the latest that is not later than the run,
 /// so that the published agent never had more experience; where all are later, the earliest of them.
+#[must_use]
 pub fn nearest(task: &str, algorithm: &str, steps: u64) -> Option<&'static Anchor> {
     let series = series(task, algorithm);
     series.iter().rev().find(|anchor| anchor.steps <= steps).or(series.first()).copied()

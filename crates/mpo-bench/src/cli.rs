@@ -117,7 +117,7 @@ pub struct TableOptions {
 /// Suites that published figures exist for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum Suite {
-    /// The DeepMind control suite
+    /// The control suite's tasks
     ControlSuite,
 }
 

@@ -25,7 +25,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<Ending> {
     match command {
-        Command::Train(options) => return train::command(options),
+        Command::Train(options) => return train::command(&options),
         Command::Experiment(options) => return experiment::command(&options),
         Command::Eval(options) => eval::command(&options)?,
         Command::Tasks => tasks::command()?,

@@ -39,6 +39,7 @@ pub fn save(path: &Path, contents: &[u8]) -> anyhow::Result<()> {
 }
 
 /// An error with its causes, one per line.
+#[must_use]
 pub fn causes(error: &anyhow::Error) -> String {
     let mut lines: Vec<String> = Vec::new();
     for cause in error.chain() {
@@ -52,6 +53,7 @@ pub fn causes(error: &anyhow::Error) -> String {
 }
 
 /// A count of steps as people read it: `900`, `60k`, `2.5M`.
+#[must_use]
 pub fn steps(count: u64) -> String {
     let (value, unit) = match count {
         0..1_000 => (count as f64, ""),
@@ -63,6 +65,7 @@ pub fn steps(count: u64) -> String {
 }
 
 /// A duration as people read it: `45 s`, `12 min`, `3 h 05 min`.
+#[must_use]
 pub fn duration(seconds: f64) -> String {
     let seconds = seconds.round() as u64;
     match seconds {

@@ -134,6 +134,7 @@ pub enum State {
 }
 
 /// How far the run in `dir` is.
+#[must_use]
 pub fn state(dir: &Path) -> State {
     if !dir.join("config.toml").is_file() {
         State::Absent
@@ -145,6 +146,7 @@ pub fn state(dir: &Path) -> State {
 }
 
 /// Steps that a job has still to train, as far as its directory tells.
+#[must_use]
 pub fn steps_left(job: &Job) -> u64 {
     match state(&job.dir) {
         State::Done => 0,

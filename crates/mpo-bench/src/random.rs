@@ -39,6 +39,7 @@ pub fn measured() -> &'static [Baseline] {
 }
 
 /// The random policy's mean return on `task`, if it has been measured.
+#[must_use]
 pub fn mean_return(task: &str) -> Option<f64> {
     measured().iter().find(|baseline| baseline.task == task).map(|baseline| baseline.mean)
 }

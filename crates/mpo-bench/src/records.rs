@@ -24,6 +24,7 @@ pub struct Evaluation {
 
 impl Evaluation {
     /// Mean return over the episodes.
+    #[must_use]
     pub fn mean(&self) -> f64 {
         summary::mean(&self.returns)
     }
@@ -45,18 +46,24 @@ pub struct Record {
 }
 
 impl Record {
-    /// The run's *final score*: the mean return over all episodes of its last evaluation.
-    pub fn final_score(&self) -> Option<f64> {
-        self.evaluations.last().map(Evaluation::mean)
+    /// The run's *final score*: the mean return over all episodes of its last evaluation at or before step `limit`.
+    #[must_use]
+    pub fn final_score(&self, limit: u64) -> Option<f64> {
+        self.until(limit).next_back()
     }
 
-    /// The best mean return of any evaluation. It is a maximum over noisy figures and so flatters; tables rank by
-    /// [`Record::final_score`].
-    pub fn best_score(&self) -> Option<f64> {
-        self.evaluations.iter().map(Evaluation::mean).max_by(f64::total_cmp)
+    /// The best mean return of any evaluation at or before step `limit`. It is a maximum over noisy figures and so
+    /// flatters; tables show [`Record::final_score`].
+    pub fn best_score(&self, limit: u64) -> Option<f64> {
+        self.until(limit).max_by(f64::total_cmp)
+    }
+
+    fn until(&self, limit: u64) -> impl DoubleEndedIterator<Item = f64> {
+        self.evaluations.iter().filter(move |evaluation| evaluation.step <= limit).map(Evaluation::mean)
     }
 
     /// The step of the last evaluation.
+    #[must_use]
     pub fn last_step(&self) -> Option<u64> {
         self.evaluations.last().map(|evaluation| evaluation.step)
     }

@@ -4,6 +4,7 @@
 ///
 /// # Panics
 /// If `sorted` is empty or `fraction` lies outside `[0, 1]`.
+#[must_use]
 pub fn quantile(sorted: &[f64], fraction: f64) -> f64 {
     assert!(!sorted.is_empty(), "a quantile needs at least one value");
     assert!((0.0..=1.0).contains(&fraction), "fraction {fraction} is outside [0, 1]");
@@ -36,11 +37,13 @@ pub fn spread(values: &[f64]) -> Option<Spread> {
 }
 
 /// Arithmetic mean of a non-empty slice; NaN for an empty one.
+#[must_use]
 pub fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
 /// Population standard deviation of a non-empty slice; NaN for an empty one.
+#[must_use]
 pub fn std(values: &[f64]) -> f64 {
     let mean = mean(values);
     (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / values.len() as f64).sqrt()

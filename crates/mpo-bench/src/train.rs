@@ -1,6 +1,6 @@
 //! `mpo train`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use mpo_agent::{Config, Outcome, Parts, Reason, Run};
@@ -19,15 +19,15 @@ use crate::{
 /// # Errors
 /// If the settings are wrong, a run is already there (or, with `--resume`, is not), `MuJoCo` is missing, or training
 /// fails.
-pub fn command(options: TrainOptions) -> anyhow::Result<Ending> {
-    match options.resume {
+pub fn command(options: &TrainOptions) -> anyhow::Result<Ending> {
+    match &options.resume {
         Some(dir) => resume(dir),
-        None => start(&options),
+        None => start(options),
     }
 }
 
-fn resume(dir: PathBuf) -> anyhow::Result<Ending> {
-    let mut run = Run::resume(&dir)?;
+fn resume(dir: &Path) -> anyhow::Result<Ending> {
+    let mut run = Run::resume(dir)?;
     if run.is_done() {
         output::note(&format!("{} has already reached its end", dir.display()));
         return Ok(Ending::Complete);
@@ -77,6 +77,7 @@ fn jobs(options: &TrainOptions) -> anyhow::Result<Vec<Job>> {
 }
 
 /// What to call a run.
+#[must_use]
 pub fn name(task: &str, seed: u64) -> String {
     format!("{} seed {seed}", task.strip_prefix("control/").unwrap_or(task))
 }

@@ -41,7 +41,7 @@ fn a_panel_summarises_the_seeds_of_a_task() {
 fn svg_text_is_text_and_every_panel_and_entry_is_there() {
     let document = plot::svg(&figure(&["walker-walk", "cheetah-run"], 3, 250_000)).expect("the figure can be drawn");
     assert!(
-        document.starts_with("<svg width=\"488\" height=\"274\" viewBox=\"0 0 4880 2740\""),
+        document.starts_with("<svg width=\"490\" height=\"288\" viewBox=\"0 0 4900 2880\""),
         "{}",
         &document[..120]
     );

@@ -1,23 +1,24 @@
-//! Updates per second of the CPU learner on random batches, as one JSON line.
+//! Updates per second of the CPU learner on random batches.
 //!
 //! ```text
-//! cargo run --release -p mpo-nets --example updates_per_second -- walker|humanoid [seconds] [plain|layer_norm] [diagonal|full]
+//! echo 5 | cargo run --release -p mpo-nets --example updates_per_second -- walker|humanoid [layer_norm] [full]
 //! ```
-//! One update: 32 windows of 8 transitions, M = 20, target copy every 100 updates. `walker` has 24 observations, 6 actions and
-//! networks of 100-100 and 200-200; `humanoid` 67, 21, 200-200 and 300-300. Medians over windows of 0.3 s.
+//! Answers each line on standard input, a number of seconds, with the rate of the next seconds as a line of JSON, so that two
+//! programs can take turns (`cargo xtask bench learner`). One update: 32 windows of 8 transitions, M = 20, target copy every
+//! 100 updates. `walker` has 24 observations, 6 actions and networks of 100-100 and 200-200; `humanoid` 67, 21, 200-200 and
+//! 300-300. Without words after the setting: ELU everywhere and a diagonal covariance.
 #![allow(clippy::print_stdout, reason = "an example prints its result")]
 
-use std::time::Instant;
+use std::{error::Error, time::Instant};
 
-use mpo_nets::{BatchView, Covariance, LearnerStep, MpoConfig, NetworkConfig, NetsError, Torso, learner_for, noise::Noise};
+use mpo_nets::{BatchView, Covariance, LearnerStep, MpoConfig, NetworkConfig, Torso, learner_for, noise::Noise};
 
 const WINDOWS: usize = 32;
 const STEPS: usize = 8;
 
-fn main() -> Result<(), NetsError> {
+fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let has = |word: &str| arguments.iter().any(|a| a == word);
-    let seconds: f64 = arguments.iter().find_map(|a| a.parse().ok()).unwrap_or(10.0);
     let humanoid = has("humanoid");
     let network = NetworkConfig {
         policy_hidden: if humanoid { [200, 200] } else { [100, 100] },
@@ -55,22 +56,32 @@ fn main() -> Result<(), NetsError> {
     for _ in 0..5 {
         learner.update(&batch)?;
     }
-    let (start, mut rates) = (Instant::now(), Vec::new());
-    while start.elapsed().as_secs_f64() < seconds {
-        let (window, mut updates) = (Instant::now(), 0);
-        while window.elapsed().as_secs_f64() < 0.3 {
+    println!(
+        "{{\"ready\": \"mpo-nets {}\", \"mflop_per_update\": {:.1}}}",
+        env!("CARGO_PKG_VERSION"),
+        learner.flops(transitions, WINDOWS) as f64 / 1e6
+    );
+    for line in std::io::stdin().lines() {
+        let seconds: f64 = line?.trim().parse()?;
+        let (start, cpu, mut updates) = (Instant::now(), cpu_seconds()?, 0);
+        while start.elapsed().as_secs_f64() < seconds {
             learner.update(&batch)?;
             updates += 1;
         }
-        rates.push(f64::from(updates) / window.elapsed().as_secs_f64());
+        let (wall, cpu) = (start.elapsed().as_secs_f64(), cpu_seconds()? - cpu);
+        let updates = f64::from(updates);
+        println!(
+            "{{\"updates_per_second\": {:.2}, \"updates_per_cpu_second\": {:.2}}}",
+            updates / wall,
+            updates / cpu
+        );
     }
-    rates.sort_by(f64::total_cmp);
-    let (median, best) = (rates[rates.len() / 2], rates[rates.len() - 1]);
-    let setting = if humanoid { "humanoid" } else { "walker" };
-    println!(
-        "{{\"setting\":\"{setting}\",\"updates_per_second\":{median:.2},\"best\":{best:.2},\"windows\":{},\"mflop_per_update\":{:.1}}}",
-        rates.len(),
-        learner.flops(transitions, WINDOWS) as f64 / 1e6,
-    );
     Ok(())
+}
+
+/// Time that this process's threads spent on a processor, from Linux's own account, in ticks of 10 ms.
+fn cpu_seconds() -> Result<f64, Box<dyn Error>> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    Ok((fields[11].parse::<f64>()? + fields[12].parse::<f64>()?) / 100.0)
 }

@@ -1,6 +1,6 @@
 //! A learner's state as safetensors bytes: named arrays that any language can read.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
@@ -10,8 +10,12 @@ use crate::NetsError;
 #[derive(Default)]
 pub(crate) struct Writer {
     arrays: Vec<(String, Vec<usize>, Vec<u8>)>,
-    numbers: HashMap<String, String>,
+    numbers: BTreeMap<String, u64>,
 }
+
+/// The header's one metadata entry: one, because safetensors keeps them in a hash map, whose order would make the bytes of
+/// equal learners differ.
+const NUMBERS: &str = "numbers";
 
 impl Writer {
     pub(crate) fn array(&mut self, name: impl Into<String>, shape: &[usize], data: &[f32]) {
@@ -19,9 +23,9 @@ impl Writer {
         self.arrays.push((name.into(), shape.to_vec(), bytes));
     }
 
-    /// Integers go into the header's metadata, where 64 bits survive.
+    /// Integers go into the header, where 64 bits survive.
     pub(crate) fn number(&mut self, name: impl Into<String>, value: u64) {
-        self.numbers.insert(name.into(), value.to_string());
+        self.numbers.insert(name.into(), value);
     }
 
     pub(crate) fn finish(self) -> Vec<u8> {
@@ -29,14 +33,16 @@ impl Writer {
             let view = TensorView::new(Dtype::F32, shape.clone(), bytes).expect("an array has as many numbers as its shape");
             (name.as_str(), view)
         });
-        safetensors::serialize(views, Some(self.numbers)).expect("arrays and numbers serialise")
+        let numbers: Vec<String> = self.numbers.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let metadata = HashMap::from([(NUMBERS.to_owned(), numbers.join(" "))]);
+        safetensors::serialize(views, Some(metadata)).expect("arrays and numbers serialise")
     }
 }
 
 /// Reads what [`Writer`] wrote, checking every shape.
 pub(crate) struct Reader<'a> {
     arrays: SafeTensors<'a>,
-    numbers: HashMap<String, String>,
+    numbers: BTreeMap<String, String>,
 }
 
 impl<'a> Reader<'a> {
@@ -44,7 +50,9 @@ impl<'a> Reader<'a> {
         let damaged = |error: safetensors::SafeTensorError| NetsError::Damaged { reason: error.to_string() };
         let arrays = SafeTensors::deserialize(bytes).map_err(damaged)?;
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
-        Ok(Self { arrays, numbers: metadata.metadata().clone().unwrap_or_default() })
+        let text = metadata.metadata().as_ref().and_then(|entries| entries.get(NUMBERS)).map_or("", String::as_str);
+        let pairs = text.split(' ').filter_map(|pair| pair.split_once('='));
+        Ok(Self { arrays, numbers: pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect() })
     }
 
     pub(crate) fn array(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, NetsError> {

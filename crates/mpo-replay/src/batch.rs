@@ -29,10 +29,31 @@ pub struct Batch {
     pub frames: Vec<u8>,
     /// Actions, `[T]`, if actions are discrete, else empty.
     pub discrete_actions: Vec<u32>,
+    /// States written to a window's lane since its first transition, that one included, `[windows]`: 1 is the newest.
+    pub ages: Vec<u64>,
+    /// Where each window starts, `[windows]`: what [`Priorities::update`](crate::Priorities::update) asks for.
+    pub keys: Vec<Key>,
+    /// Importance weights, `[windows]`, if drawn by priority, else empty.
+    pub weights: Vec<f32>,
     /// Windows that were drawn anew because their writer overtook the copy: more than a few mean too small a capacity.
     pub redrawn: u64,
     pub(crate) layout: Option<TransitionLayout>,
     pub(crate) scratch: crate::sample::Scratch,
+}
+
+/// The place of a transition: names it as long as it is stored, and nothing afterwards.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Key {
+    pub(crate) lane: usize,
+    pub(crate) index: u64,
+}
+
+impl Key {
+    /// The lane of the transition.
+    #[must_use]
+    pub fn lane(&self) -> usize {
+        self.lane
+    }
 }
 
 /// One window of a [`Batch`]: L transitions, L + 1 states.
@@ -80,7 +101,11 @@ impl Batch {
         self.windows = windows;
         self.layout = Some(*layout);
         // The arrays still have the last batch's length, so only the difference is filled.
+        self.redrawn = 0;
         self.lengths.resize(windows, 0);
+        self.ages.resize(windows, 0);
+        self.keys.resize(windows, Key::default());
+        self.weights.clear();
         self.observations.resize(states * layout.observation, 0.0);
         self.frames.resize(states * layout.stack_bytes(), 0);
         self.actions.resize(transitions * layout.action_len(), 0.0);
@@ -95,6 +120,8 @@ impl Batch {
         let states = transitions + windows;
         self.windows = windows;
         self.lengths.truncate(windows);
+        self.ages.truncate(windows);
+        self.keys.truncate(windows);
         self.observations.truncate(states * layout.observation);
         self.frames.truncate(states * layout.stack_bytes());
         self.actions.truncate(transitions * layout.action_len());

@@ -41,6 +41,14 @@ pub enum ReplayError {
         /// Transitions per lane.
         capacity: usize,
     },
+    /// A table that is not in the set.
+    #[error("there is no table {name:?}: the tables are {known:?}")]
+    UnknownTable {
+        /// The table asked for.
+        name: String,
+        /// The tables of the set.
+        known: Vec<String>,
+    },
     /// Reading or writing failed.
     #[error("could not {action} the replay buffer")]
     Io {
@@ -118,6 +126,8 @@ pub enum Section {
     Header,
     /// The records of one lane.
     Lane(u64),
+    /// The names of a set of tables.
+    Tables,
     /// The end mark.
     End,
 }
@@ -127,6 +137,7 @@ impl std::fmt::Display for Section {
         match self {
             Self::Header => formatter.write_str("the header"),
             Self::Lane(lane) => write!(formatter, "lane {lane}"),
+            Self::Tables => formatter.write_str("the names of the tables"),
             Self::End => formatter.write_str("the end mark"),
         }
     }

@@ -36,17 +36,25 @@ mod batch;
 mod buffer;
 mod error;
 mod layout;
+mod limiter;
 mod persist;
+mod priority;
 mod record;
 pub mod ring;
 mod sample;
+mod statistics;
 mod sync;
+mod tables;
 mod writer;
 
-pub use batch::{Batch, Window, Windows};
+pub use batch::{Batch, Key, Window, Windows};
 pub use buffer::ReplayBuffer;
 pub use error::{ReplayError, Section};
 pub use layout::{Action, ActionLayout, Frames, Layout, Observation, Outcome, TransitionLayout};
+pub use limiter::RateLimiter;
+pub use priority::Priorities;
+pub use statistics::{LaneStatistics, Statistics};
+pub use tables::Tables;
 pub use writer::TrajectoryWriter;
 
 #[cfg(loom)]

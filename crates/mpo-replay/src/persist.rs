@@ -44,7 +44,7 @@ impl ReplayBuffer {
     /// # Errors
     /// [`ReplayError::Io`] if `writer` fails.
     pub fn save<W: Write + ?Sized>(&self, writer: &mut W) -> Result<(), ReplayError> {
-        let mut sink = Sink { writer, bytes: Vec::new() };
+        let mut sink = Sink::new(writer);
         sink.write(&MAGIC)?;
         sink.write(&VERSION.to_le_bytes())?;
         let (layout, capacity, lanes) = (self.layout(), self.capacity(), self.lanes());
@@ -66,7 +66,7 @@ impl ReplayBuffer {
     /// [`ReplayError::Truncated`], [`ReplayError::Checksum`] or [`ReplayError::Inconsistent`] for what is wrong with the
     /// bytes.
     pub fn load<R: Read + ?Sized>(reader: &mut R) -> Result<Self, ReplayError> {
-        let mut source = Source { reader, section: Section::Header };
+        let mut source = Source::new(reader, Section::Header);
         let header = Header::read(&mut source)?;
         Self::load_lanes(&mut source, &header)
     }
@@ -94,7 +94,7 @@ impl ReplayBuffer {
         capacity: usize,
         lanes: usize,
     ) -> Result<Self, ReplayError> {
-        let mut source = Source { reader, section: Section::Header };
+        let mut source = Source::new(reader, Section::Header);
         let header = Header::read(&mut source)?;
         let expected = Header { layout: layout.into(), capacity, lanes };
         for ((field, found), expected) in Header::NAMES.into_iter().zip(header.fields()).zip(expected.fields()) {
@@ -268,23 +268,31 @@ fn load_lane<R: Read + ?Sized>(ring: &mut Ring, source: &mut Source<'_, R>) -> R
 }
 
 /// Writes checksummed parts.
-struct Sink<'a, W: ?Sized> {
+pub(crate) struct Sink<'a, W: ?Sized> {
     writer: &'a mut W,
     /// The part being built.
     bytes: Vec<u8>,
 }
 
-impl<W: Write + ?Sized> Sink<'_, W> {
-    fn write(&mut self, bytes: &[u8]) -> Result<(), ReplayError> {
+impl<'a, W: Write + ?Sized> Sink<'a, W> {
+    pub(crate) fn new(writer: &'a mut W) -> Self {
+        Self { writer, bytes: Vec::new() }
+    }
+
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), ReplayError> {
         self.writer.write_all(bytes).map_err(|source| ReplayError::Io { action: "write", source })
     }
 
-    fn put(&mut self, value: u64) {
+    pub(crate) fn put(&mut self, value: u64) {
         self.bytes.extend(value.to_le_bytes());
     }
 
+    pub(crate) fn extend(&mut self, bytes: &[u8]) {
+        self.bytes.extend(bytes);
+    }
+
     /// Ends the part: writes it and its checksum.
-    fn flush(&mut self) -> Result<(), ReplayError> {
+    pub(crate) fn flush(&mut self) -> Result<(), ReplayError> {
         let checksum = crc32fast::hash(&self.bytes);
         self.bytes.extend(checksum.to_le_bytes());
         let bytes = std::mem::take(&mut self.bytes);
@@ -296,12 +304,16 @@ impl<W: Write + ?Sized> Sink<'_, W> {
 }
 
 /// Reads checksummed parts and knows which section it is in.
-struct Source<'a, R: ?Sized> {
+pub(crate) struct Source<'a, R: ?Sized> {
     reader: &'a mut R,
     section: Section,
 }
 
-impl<R: Read + ?Sized> Source<'_, R> {
+impl<'a, R: Read + ?Sized> Source<'a, R> {
+    pub(crate) fn new(reader: &'a mut R, section: Section) -> Self {
+        Self { reader, section }
+    }
+
     fn fill(&mut self, bytes: &mut [u8]) -> Result<(), ReplayError> {
         self.reader.read_exact(bytes).map_err(|source| match source.kind() {
             io::ErrorKind::UnexpectedEof => ReplayError::Truncated { section: self.section },
@@ -309,13 +321,13 @@ impl<R: Read + ?Sized> Source<'_, R> {
         })
     }
 
-    fn bytes<const N: usize>(&mut self) -> Result<[u8; N], ReplayError> {
+    pub(crate) fn bytes<const N: usize>(&mut self) -> Result<[u8; N], ReplayError> {
         let mut bytes = [0; N];
         self.fill(&mut bytes)?;
         Ok(bytes)
     }
 
-    fn checked_bytes(&mut self, bytes: &mut [u8]) -> Result<(), ReplayError> {
+    pub(crate) fn checked_bytes(&mut self, bytes: &mut [u8]) -> Result<(), ReplayError> {
         self.fill(bytes)?;
         let recorded = u32::from_le_bytes(self.bytes()?);
         let computed = crc32fast::hash(bytes);
@@ -326,13 +338,13 @@ impl<R: Read + ?Sized> Source<'_, R> {
         }
     }
 
-    fn checked_words<const N: usize>(&mut self) -> Result<[u64; N], ReplayError> {
+    pub(crate) fn checked_words<const N: usize>(&mut self) -> Result<[u64; N], ReplayError> {
         let mut bytes = [[0; 8]; N];
         self.checked_bytes(bytes.as_flattened_mut())?;
         Ok(bytes.map(u64::from_le_bytes))
     }
 
-    fn inconsistent(&self, field: &'static str, value: u64) -> ReplayError {
+    pub(crate) fn inconsistent(&self, field: &'static str, value: u64) -> ReplayError {
         ReplayError::Inconsistent { section: self.section, field, value }
     }
 }

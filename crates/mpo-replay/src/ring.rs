@@ -110,7 +110,7 @@ impl Ring {
         self.record_words
     }
 
-    fn slots(&self) -> u64 {
+    pub(crate) fn slots(&self) -> u64 {
         self.kept + 1
     }
 

@@ -1,6 +1,7 @@
 //! Windows that are overtaken between draw and copy, without threads: the generator itself pushes.
 
 use std::convert::Infallible;
+use std::io::{self, Write};
 
 use mpo_replay::{Batch, Layout, ReplayBuffer, ReplayError, TrajectoryWriter};
 use rand::{Rng, SeedableRng, TryRng};
@@ -119,5 +120,73 @@ fn retries_do_not_bias() {
         let chi: f64 = half.iter().map(|&count| (f64::from(count) - expected).powi(2) / expected).sum();
         let excess = (chi - 29.0) / 58.0_f64.sqrt();
         assert!(excess < 6.0, "chi-squared is {excess} standard deviations off: {half:?}");
+    }
+}
+
+/// Takes bytes, and once in a while pushes `burst` transitions, between two blocks of a save.
+struct PushingSink {
+    bytes: Vec<u8>,
+    writer: TrajectoryWriter,
+    bursts: std::vec::IntoIter<u16>,
+    pushed: u16,
+}
+
+impl Write for PushingSink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.bytes.extend(bytes);
+        // The records of a block: what was overwritten meanwhile, the next block has to notice.
+        if bytes.len() > 10_000 {
+            for _ in 0..self.bursts.next().unwrap_or(0) {
+                self.pushed += 1;
+                let number = f32::from(self.pushed);
+                self.writer.push(&[number], number, number, 1.0, &[number], false);
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A save that is overtaken restores what was not overwritten, and nothing else.
+#[test]
+#[allow(clippy::float_cmp, reason = "small integers are exact")]
+fn an_overtaken_save_is_whole() {
+    // Three to four blocks; overtaken within the lane, by a whole lane, and again and again.
+    for bursts in [vec![], vec![10], vec![3_000], vec![0, 4_500], vec![7_000], vec![6_000, 0, 6_000, 2_500]] {
+        let buffer = ReplayBuffer::new(LAYOUT, 5_000, 1);
+        let mut writer = buffer.writer(0).expect("the lane is free");
+        writer.begin(&[0.0]);
+        let quiet = bursts.is_empty();
+        let mut sink = PushingSink { bytes: Vec::new(), writer, bursts: vec![].into_iter(), pushed: 0 };
+        // Fill the lane and wrap it around, then save.
+        for _ in 0..8_000 {
+            sink.pushed += 1;
+            let number = f32::from(sink.pushed);
+            sink.writer.push(&[number], number, number, 1.0, &[number], false);
+        }
+        sink.bursts = bursts.clone().into_iter();
+        buffer.save(&mut sink).expect("the sink takes every byte");
+
+        let loaded = ReplayBuffer::load(&mut &sink.bytes[..]).expect("just saved");
+        let newest = loaded.inserted();
+        assert!((8_000..=u64::from(sink.pushed)).contains(&newest), "{bursts:?}: {newest}");
+        assert!(loaded.len() > 0 && (loaded.len() == 5_000) >= quiet, "{bursts:?}: {}", loaded.len());
+        let oldest = newest - loaded.len() as u64 + 1;
+        let mut batch = Batch::new();
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
+        loaded.sample(&mut rng, 20_000, 2, &mut batch).expect("transitions are stored");
+        assert_eq!(batch.redrawn, 0);
+        for window in &batch {
+            let number = window.rewards[0];
+            assert!((oldest..=newest).contains(&(number as u64)), "{bursts:?}: {number}, not {oldest}..={newest}");
+            assert_eq!(window.observations[..2], [number - 1.0, number], "{bursts:?}");
+        }
+        // The restored lane goes on.
+        let mut writer = loaded.writer(0).expect("the lane is free");
+        writer.push(&[0.0], 0.0, 0.0, 1.0, &[0.0], true);
+        assert_eq!(loaded.inserted(), newest + 1);
     }
 }

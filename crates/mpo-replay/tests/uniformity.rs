@@ -82,30 +82,28 @@ fn uniform_while_writers_run() {
     const CALLS: u64 = 3_000;
     let buffer = ReplayBuffer::new(LAYOUT, CAPACITY as usize, 2);
     let calls = AtomicU64::new(0);
-    let written = [AtomicU64::new(0), AtomicU64::new(0)];
     let mut ages = [0; BUCKETS as usize];
     let mut residues = [0; BUCKETS as usize];
     thread::scope(|scope| {
         for lane in 0..2 {
             let mut writer = buffer.writer(lane).expect("the lane is free");
-            let (calls, written) = (&calls, &written[lane]);
+            let calls = &calls;
             // One long episode: what is stored is the newest CAPACITY transitions, twice over at the start.
             for id in 0..2 * CAPACITY {
                 push(&mut writer, id, u64::MAX);
             }
-            written.store(2 * CAPACITY, Ordering::Release);
             scope.spawn(move || {
                 let mut id = 2 * CAPACITY;
                 let mut seen = 0;
                 while seen < CALLS {
                     let now = calls.load(Ordering::Acquire);
-                    // A few pushes in the midst of each call, so that an age is known up to some records.
+                    // A few pushes in the midst of each call, so that hardly any window is overtaken: those that are fall on
+                    // the oldest transitions, and rightly so.
                     for _ in 0..(now - seen).min(1) * 4 {
                         push(&mut writer, id, u64::MAX);
                         id += 1;
                     }
                     seen = now;
-                    written.store(id, Ordering::Release);
                     thread::yield_now();
                 }
             });
@@ -113,13 +111,10 @@ fn uniform_while_writers_run() {
         let (mut batch, mut rng) = (Batch::new(), Xoshiro256PlusPlus::seed_from_u64(3));
         for call in 1..=CALLS {
             calls.store(call, Ordering::Release);
-            // Both lanes count alike, and their writers stay within a few records of one another.
-            let head = written[0].load(Ordering::Acquire);
             buffer.sample(&mut rng, 64, 2, &mut batch).expect("transitions are stored");
-            for window in &batch {
+            for (window, age) in batch.iter().zip(&batch.ages) {
                 let id = window.rewards[0] as u64;
-                let age = head.saturating_sub(id + 1).min(CAPACITY - 1);
-                ages[(age * BUCKETS / CAPACITY) as usize] += 1;
+                ages[((age - 1) * BUCKETS / CAPACITY) as usize] += 1;
                 residues[(id % BUCKETS) as usize] += 1;
             }
         }

@@ -45,9 +45,9 @@ pub fn command(options: &ExperimentOptions) -> anyhow::Result<Ending> {
         }
         return Ok(Ending::Complete);
     }
-    if let Some(job) = jobs.iter().find(|_| left > 0) {
+    if left > 0 {
         // Whatever is missing on this machine is said once, before the first run begins.
-        suite::load(&job.config.task, 0)?;
+        suite::load(&jobs[0].config.task, 0)?;
     }
     if left > LONG {
         output::note(&estimate(&jobs, &options.runs, workers, Parts::default)?);
@@ -66,15 +66,12 @@ fn processors() -> usize {
 fn plan(description: &str, jobs: &[Job], workers: usize) -> String {
     let done = jobs.iter().filter(|job| pool::state(&job.dir) == State::Done).count();
     let left: u64 = jobs.iter().map(pool::steps_left).sum();
-    let mut text = format!(
-        "{description}\n{} runs, {workers} at a time, {} environment steps to go",
+    let kept = if done > 0 { format!(" ({done} are finished and kept)") } else { String::new() };
+    format!(
+        "{description}\n{} runs{kept}, {workers} at a time, {} environment steps to go",
         jobs.len(),
         output::steps(left)
-    );
-    if done > 0 {
-        text += &format!(" ({done} runs are finished and kept)");
-    }
-    text
+    )
 }
 
 fn describe(job: &Job) -> String {

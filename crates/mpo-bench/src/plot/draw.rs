@@ -6,8 +6,8 @@ use super::{
     canvas::{Align, Canvas, Font},
     figure::{Figure, Panel},
     layout::{
-        FAINT, GAP, GRID, HEADING, INK, LABELS, LEGEND, MARGIN, OURS, PANEL, PUBLISHED, RANDOM, STEPS, TITLE, WHITE,
-        grid, tick_distance,
+        FAINT, FOOTER, GAP, GRID, HEADING, INK, LABELS, LEGEND, MARGIN, OURS, PANEL, PUBLISHED, RANDOM, STEPS, TITLE,
+        WHITE, grid, tick_distance,
     },
 };
 use crate::output;
@@ -24,14 +24,14 @@ pub(super) fn size(figure: &Figure) -> (f64, f64) {
     let width = 2.0 * MARGIN.0 + LABELS + columns * PANEL.0 + (columns - 1.0) * GAP.0;
     let heading = if figure.title.is_some() { HEADING } else { 0.0 };
     let legend = legend_rows(figure, width).len() as f64 * LEGEND;
-    let height = 2.0 * MARGIN.1 + heading + legend + rows * PANEL.1 + (rows - 1.0) * GAP.1;
+    let height = 2.0 * MARGIN.1 + heading + legend + rows * PANEL.1 + (rows - 1.0) * GAP.1 + FOOTER;
     (width, height)
 }
 
 /// Draws the whole figure.
 pub(super) fn draw<DB: DrawingBackend>(canvas: &Canvas<'_, DB>, figure: &Figure) -> anyhow::Result<()> {
     canvas.clear(WHITE)?;
-    let (width, _) = size(figure);
+    let (width, height) = size(figure);
     let left = MARGIN.0 + LABELS;
     let mut top = MARGIN.1;
     if let Some(title) = &figure.title {
@@ -53,7 +53,8 @@ pub(super) fn draw<DB: DrawingBackend>(canvas: &Canvas<'_, DB>, figure: &Figure)
         let corner = (left + column as f64 * (PANEL.0 + GAP.0), top + row as f64 * (PANEL.1 + GAP.1));
         draw_panel(canvas, panel, corner, column == 0)?;
     }
-    Ok(())
+    let corner = (width - MARGIN.0, height - MARGIN.1);
+    canvas.text("return of an episode against environment steps", corner, Align::Right, SMALL)
 }
 
 /// Width of a legend's key with the space after it, and space between entries.
@@ -178,16 +179,16 @@ fn draw_axes<DB: DrawingBackend>(canvas: &Canvas<'_, DB>, frame: &Frame, labelle
         }
         value += distance;
     }
-    let distance = tick_distance(frame.last_step, 4.0).max(1.0) as u64;
+    let distance = tick_distance(frame.last_step, 5.0).max(1.0) as u64;
     let mut step = 0;
     while step as f64 <= frame.last_step {
         let x = frame.x(step);
         canvas.line(&[(x, frame.top), (x, frame.bottom)], 1.0, GRID)?;
-        // A label at the right edge must not run into the next panel.
-        let align = match step {
-            0 => Align::Left,
-            _ if x > frame.right - 12.0 => Align::Right,
-            _ => Align::Centre,
+        // The first and the last label must not run into the neighbours' panels.
+        let (x, align) = match step {
+            0 => (x, Align::Left),
+            _ if x > frame.right - 6.0 => (x + 7.0, Align::Right),
+            _ => (x, Align::Centre),
         };
         canvas.text(&output::steps(step), (x, frame.bottom + 14.0), align, SMALL)?;
         step += distance;

@@ -57,6 +57,7 @@ pub struct Reference {
 
 impl Figure {
     /// Gathers the runs of each task into a panel. Tasks without an evaluation are left out.
+    #[must_use]
     pub fn new(title: Option<String>, records: &[Record]) -> Self {
         let panels = table::by_task(records).into_iter().filter_map(|(task, group)| panel(task, &group)).collect();
         Self { title, panels }

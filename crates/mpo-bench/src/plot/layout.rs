@@ -7,7 +7,7 @@ pub(super) const COLUMNS: usize = 4;
 /// Panel with its title and labels, without the space between panels.
 pub(super) const PANEL: (f64, f64) = (206.0, 172.0);
 /// Space between panels.
-pub(super) const GAP: (f64, f64) = (16.0, 14.0);
+pub(super) const GAP: (f64, f64) = (18.0, 14.0);
 /// Space around everything; the left one holds the labels of the return axis.
 pub(super) const MARGIN: (f64, f64) = (14.0, 12.0);
 /// Width of the return axis' labels, left of the first column.
@@ -18,6 +18,8 @@ pub(super) const TITLE: f64 = 20.0;
 pub(super) const STEPS: f64 = 18.0;
 /// Height of the figure's title, where it has one.
 pub(super) const HEADING: f64 = 30.0;
+/// Height of the line under the panels that names the axes.
+pub(super) const FOOTER: f64 = 14.0;
 /// Height of one row of the legend.
 pub(super) const LEGEND: f64 = 24.0;
 

@@ -28,6 +28,7 @@ struct Record<'a> {
 ///
 /// # Panics
 /// Never: writing to memory cannot fail.
+#[must_use]
 pub fn csv(rows: &[Row]) -> String {
     let steps = |reference: &Option<Reference>| reference.as_ref().map(|figure| figure.steps);
     let mean = |reference: &Option<Reference>| reference.as_ref().map(|figure| figure.mean);

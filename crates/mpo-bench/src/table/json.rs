@@ -6,6 +6,7 @@ use super::Row;
 ///
 /// # Panics
 /// Never: rows hold only strings and figures.
+#[must_use]
 pub fn json(rows: &[Row]) -> String {
     let mut out = serde_json::to_string_pretty(rows).expect("rows hold only strings and figures");
     out.push('\n');

@@ -81,6 +81,7 @@ impl From<&Anchor> for Reference {
 }
 
 /// Groups the runs of each task, in the suite's order; tasks outside the suite follow by name.
+#[must_use]
 pub fn by_task(records: &[Record]) -> Vec<(&str, Vec<&Record>)> {
     let mut groups: BTreeMap<(usize, &str), Vec<&Record>> = BTreeMap::new();
     for record in records {
@@ -92,6 +93,7 @@ pub fn by_task(records: &[Record]) -> Vec<(&str, Vec<&Record>)> {
 }
 
 /// The table's rows. Runs without any evaluation yet are left out, and so are tasks that have no other.
+#[must_use]
 pub fn rows(records: &[Record]) -> Vec<Row> {
     by_task(records).into_iter().filter_map(|(task, group)| row(task, &group)).collect()
 }
@@ -104,12 +106,8 @@ fn row(task: &str, group: &[&Record]) -> Option<Row> {
     let steps = runs.iter().filter_map(|run| run.last_step()).min()?;
     // Finished runs may have ended at different steps (`stop_at_return`): each counts with its end.
     let limit = if finished { u64::MAX } else { steps };
-    let (mut scores, mut bests) = (Vec::new(), Vec::new());
-    for run in &runs {
-        let means = run.evaluations.iter().filter(|at| at.step <= limit).map(|at| at.mean());
-        scores.extend(means.clone().next_back());
-        bests.extend(means.max_by(f64::total_cmp));
-    }
+    let scores: Vec<f64> = runs.iter().filter_map(|run| run.final_score(limit)).collect();
+    let bests: Vec<f64> = runs.iter().filter_map(|run| run.best_score(limit)).collect();
     let Spread { lower, median, upper } = summary::spread(&scores)?;
     let info = suite::tasks().iter().find(|info| info.name == task);
     Some(Row {

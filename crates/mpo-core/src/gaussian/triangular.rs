@@ -280,10 +280,10 @@ mod tests {
             relative(&l, &l0, n, &mut r);
             let r_at = |i: usize, k: usize| r[i * width + k / LANES][k % LANES];
             // L R = L0.
-            for i in 0..n {
-                for k in 0..n {
-                    let product: f64 = (0..n).map(|m| dense[i][m] * r_at(m, k)).sum();
-                    close(product, dense0[i][k]);
+            for (line, line0) in dense.iter().zip(&dense0) {
+                for (k, &want) in line0.iter().enumerate() {
+                    let product: f64 = line.iter().enumerate().map(|(m, l)| l * r_at(m, k)).sum();
+                    close(product, want);
                 }
             }
             let w = [0.2, 0.5, 0.3, 0.0, 0.0, 0.0, 0.0, 0.0];

@@ -1,0 +1,211 @@
+//! The learner as a whole: it learns, its checkpoint continues bit for bit, and it refuses what it cannot use.
+
+use mpo_nets::{
+    BatchView, Covariance, GaussianHead, KlSplit, LearnerStep, MpoConfig, NetworkConfig, NetsError, TemperatureMode, Torso,
+    learner_for, noise::Noise,
+};
+
+const OBS: usize = 3;
+const ACT: usize = 1;
+
+/// A batch of windows of different lengths.
+struct Data {
+    lengths: Vec<u32>,
+    observations: Vec<f32>,
+    actions: Vec<f32>,
+    rewards: Vec<f32>,
+    discounts: Vec<f32>,
+    log_probs: Vec<f32>,
+}
+
+impl Data {
+    /// Random states and actions; the reward is highest for the action 0.3, whatever the state.
+    fn new(seed: u64) -> Self {
+        let lengths: Vec<u32> = (0..16).map(|w| 1 + w % 5).collect();
+        let transitions: usize = lengths.iter().map(|&n| n as usize).sum();
+        let draw = |stream, len| {
+            let mut values = vec![0.0; len];
+            Noise::new(10 * seed + stream).fill(&mut values);
+            values
+        };
+        let actions = draw(1, transitions * ACT);
+        Self {
+            observations: draw(2, (transitions + lengths.len()) * OBS),
+            rewards: actions.iter().map(|a| 1.0 - (a.clamp(-1.0, 1.0) - 0.3).abs()).collect(),
+            discounts: (0..transitions).map(|t| if t % 7 == 0 { 0.0 } else { 1.0 }).collect(),
+            log_probs: actions.iter().map(|a| -0.5 * a * a - 0.919).collect(),
+            lengths,
+            actions,
+        }
+    }
+
+    fn view(&self) -> BatchView<'_> {
+        BatchView {
+            lengths: &self.lengths,
+            observations: &self.observations,
+            actions: &self.actions,
+            rewards: &self.rewards,
+            discounts: &self.discounts,
+            log_probs: &self.log_probs,
+        }
+    }
+}
+
+fn small() -> NetworkConfig {
+    NetworkConfig { policy_hidden: [32, 32], critic_hidden: [32, 32], ..NetworkConfig::default() }
+}
+
+fn learner(network: &NetworkConfig, mpo: &MpoConfig, seed: u64) -> Box<dyn LearnerStep> {
+    learner_for!(3, 1, network, mpo, seed).expect("the settings are sound")
+}
+
+#[test]
+fn every_variant_finds_the_best_action_of_a_bandit() {
+    for (covariance, kl_split, temperature, torso) in [
+        (Covariance::Diagonal, KlSplit::Decoupled, TemperatureMode::Sgd, Torso::LayerNorm),
+        (Covariance::Full, KlSplit::Decoupled, TemperatureMode::Sgd, Torso::Plain),
+        (Covariance::Full, KlSplit::Exact, TemperatureMode::Exact, Torso::LayerNorm),
+        (Covariance::Diagonal, KlSplit::Exact, TemperatureMode::Exact, Torso::Plain),
+    ] {
+        let network = NetworkConfig { covariance, torso, ..small() };
+        // A bandit: no future, so that the reward alone decides.
+        let mpo = MpoConfig { kl_split, temperature, discount: 0.0, target_period: 20, ..MpoConfig::default() };
+        let mut learner = learner(&network, &mpo, 1);
+        let data: Vec<Data> = (0..20).map(Data::new).collect();
+        for step in 0..1200 {
+            learner.update(&data[step % data.len()].view()).expect("finite");
+        }
+        let mut policy = mpo_nets::ActingPolicy::new(OBS, ACT, &network).expect("sound settings");
+        policy.load(learner.policy_parameters());
+        let (mut states, mut action, mut sum) = (vec![0.0; 100 * OBS], [0.0], 0.0);
+        Noise::new(77).fill(&mut states);
+        for state in states.chunks_exact(OBS) {
+            policy.mean(state, &mut action);
+            sum += action[0];
+        }
+        let mean = sum / 100.0;
+        assert!((mean - 0.3).abs() < 0.12, "{covariance:?} {kl_split:?} {temperature:?}: mean {mean}");
+    }
+}
+
+#[test]
+fn a_loaded_learner_continues_bit_for_bit() {
+    let (network, mpo) = (small(), MpoConfig { target_period: 7, ..MpoConfig::default() });
+    let data: Vec<Data> = (0..5).map(Data::new).collect();
+    let mut original = learner(&network, &mpo, 3);
+    for step in 0..23 {
+        original.update(&data[step % 5].view()).expect("finite");
+    }
+    let bytes = original.save();
+    let mut restored = learner(&network, &mpo, 3);
+    restored.load(&bytes).expect("its own checkpoint");
+    assert_eq!(restored.updates(), 23);
+    assert_eq!(restored.save(), bytes, "equal learners have equal bytes");
+    for step in 23..40 {
+        let (a, b) = (original.update(&data[step % 5].view()), restored.update(&data[step % 5].view()));
+        assert_eq!(a.expect("finite"), b.expect("finite"));
+    }
+    assert_eq!(original.save(), restored.save());
+}
+
+#[test]
+fn a_foreign_or_damaged_checkpoint_is_refused_by_name_and_changes_nothing() {
+    let mut learner = learner(&small(), &MpoConfig::default(), 3);
+    let before = learner.save();
+    let other = learner_for!(4, 2, &small(), &MpoConfig::default(), 3).expect("sound").save();
+    let error = learner.load(&other).expect_err("another shape");
+    assert!(matches!(&error, NetsError::Mismatch { tensor, .. } if tensor == "policy.online.observation"), "{error}");
+    assert!(error.to_string().contains("another task"));
+    let error = learner.load(&before[..before.len() / 2]).expect_err("half a file");
+    assert!(matches!(error, NetsError::Damaged { .. }), "{error}");
+    assert_eq!(learner.save(), before);
+}
+
+#[test]
+fn what_is_not_finite_is_named_and_leaves_the_parameters_alone() {
+    let mut learner = learner(&small(), &MpoConfig::default(), 3);
+    let mut data = Data::new(0);
+    data.rewards[4] = f32::NAN;
+    let before = learner.policy_parameters().to_vec();
+    let error = learner.update(&data.view()).expect_err("a NaN reward");
+    assert!(error.to_string().contains("update 1: the Retrace target is NaN"), "{error}");
+    assert_eq!(learner.policy_parameters(), before);
+    assert_eq!(learner.updates(), 0);
+}
+
+#[test]
+fn settings_out_of_range_and_widths_not_compiled_are_errors_that_say_so() {
+    let build = |network: &NetworkConfig, mpo: &MpoConfig| learner_for!(3, 1, network, mpo, 0).map(|_| ()).expect_err("unsound");
+    let error = build(&small(), &MpoConfig { epsilon: 0.0, ..MpoConfig::default() });
+    assert_eq!(error.to_string(), "`learner.epsilon` is 0, but must be a finite number above 0");
+    let error = build(&NetworkConfig { policy_hidden: [17, 17], ..small() }, &MpoConfig::default());
+    assert!(error.to_string().contains("[17, 17]") && error.to_string().contains("[100, 100] + [200, 200]"), "{error}");
+}
+
+#[test]
+fn the_target_networks_move_only_at_their_period() {
+    let mpo = MpoConfig { target_period: 3, ..MpoConfig::default() };
+    let mut learner = learner(&small(), &mpo, 3);
+    let data = Data::new(0);
+    let mut kls = Vec::new();
+    for _ in 0..7 {
+        kls.push(learner.update(&data.view()).expect("finite").kl_mean);
+    }
+    // The policy equals its target at the first update and right after each copy.
+    for (update, kl) in kls.iter().enumerate() {
+        assert_eq!(*kl == 0.0, update % 3 == 0, "update {update}: KL {kl}");
+    }
+}
+
+#[test]
+fn gradients_of_the_head_are_finite_differences() {
+    for covariance in [Covariance::Diagonal, Covariance::Full] {
+        let head = GaussianHead::new(3, covariance, 0.5);
+        let draw = |stream, len| {
+            let mut values = vec![0.0; len];
+            Noise::new(stream).fill(&mut values);
+            values
+        };
+        let raw: Vec<f32> = draw(1, head.raw_len());
+        let (d_mean, d_factor) = (draw(2, 3), draw(3, head.factor_len()));
+        let loss = |raw: &[f32]| {
+            let (mut mean, mut factor) = (vec![0.0; 3], vec![0.0; head.factor_len()]);
+            head.forward(raw, &mut mean, &mut factor);
+            let sum = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| f64::from(x * y)).sum::<f64>();
+            sum(&mean, &d_mean) + sum(&factor, &d_factor)
+        };
+        let mut d_raw = vec![0.0; head.raw_len()];
+        head.backward(&raw, &d_mean, &d_factor, &mut d_raw);
+        for i in 0..raw.len() {
+            let moved = |step: f32| {
+                let mut raw = raw.clone();
+                raw[i] += step;
+                loss(&raw)
+            };
+            let numeric = (moved(1e-2) - moved(-1e-2)) / 2e-2;
+            assert!((numeric - f64::from(d_raw[i])).abs() < 2e-3, "{covariance:?} {i}: {numeric} and {}", d_raw[i]);
+        }
+    }
+}
+
+#[test]
+fn a_sampled_row_has_the_density_that_mpo_core_gives_it() {
+    use mpo_core::{Gaussian, Workspace};
+    for covariance in [Covariance::Diagonal, Covariance::Full] {
+        let head = GaussianHead::new(3, covariance, 0.5);
+        let mut raw = vec![0.0; head.raw_len()];
+        Noise::new(4).fill(&mut raw);
+        let (mut mean, mut factor, mut action) = (vec![0.0; 3], vec![0.0; head.factor_len()], vec![0.0; 3]);
+        head.forward(&raw, &mut mean, &mut factor);
+        let log_prob = head.sample_row(&mean, &factor, &[0.3, -1.2, 0.8], &mut action);
+        let gaussian = Gaussian::new(covariance, 3, &mean, &factor);
+        let (mut want, mut workspace) = ([0.0], Workspace::new(3, 1));
+        gaussian.log_prob(&action, &mut want, &mut workspace);
+        assert!((log_prob - want[0]).abs() < 1e-5, "{covariance:?}: {log_prob} and {}", want[0]);
+        let mut sampled = vec![0.0; 3];
+        gaussian.sample(&[0.3, -1.2, 0.8], &mut sampled, &mut workspace);
+        for (a, b) in action.iter().zip(&sampled) {
+            assert!((a - b).abs() < 1e-6);
+        }
+    }
+}
