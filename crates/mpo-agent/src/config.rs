@@ -121,10 +121,10 @@ impl Default for TrainingConfig {
     fn default() -> Self {
         Self {
             warmup_steps: 1_000,
-            updates_per_step: 1.0,
+            updates_per_step: 0.5,
             policy_refresh_steps: 0,
             evaluation_period: 10_000,
-            evaluation_episodes: 5,
+            evaluation_episodes: 10,
             checkpoint_period: 25_000,
             stop_at_return: None,
         }

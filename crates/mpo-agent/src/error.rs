@@ -138,18 +138,6 @@ pub enum AgentError {
         /// Its value in `config.toml`.
         expected: String,
     },
-    /// A checkpoint's replay holds other sizes than the environment has.
-    #[error("{} holds {what} of {found}, but the environment has {expected}; it belongs to another environment", path.display())]
-    CheckpointShape {
-        /// The checkpoint.
-        path: PathBuf,
-        /// Which size.
-        what: &'static str,
-        /// The checkpoint's size.
-        found: usize,
-        /// The environment's size.
-        expected: usize,
-    },
     /// A file of the run is shorter than its checkpoint says.
     #[error("{} has {length} bytes, but the checkpoint was written when it had {expected}; restore the file", path.display())]
     Truncated {

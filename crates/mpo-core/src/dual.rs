@@ -23,11 +23,7 @@ pub fn softplus<T: Real>(x: T) -> T {
 pub fn sigmoid<T: Real>(x: T) -> T {
     let e = (-x.abs()).exp();
     let one = T::one();
-    if x >= T::zero() {
-        one / (one + e)
-    } else {
-        e / (one + e)
-    }
+    if x >= T::zero() { one / (one + e) } else { e / (one + e) }
 }
 
 /// `log(exp(y) - 1)`, the inverse of [`softplus`].
@@ -41,10 +37,7 @@ fn value_of<T: Real>(raw: T) -> T {
 
 fn raw_of<T: Real>(value: T) -> T {
     let y = value - T::of(FLOOR);
-    assert!(
-        y > T::zero(),
-        "a dual variable must exceed its floor {FLOOR}, got {value}"
-    );
+    assert!(y > T::zero(), "a dual variable must exceed its floor {FLOOR}, got {value}");
     inverse_softplus(y)
 }
 

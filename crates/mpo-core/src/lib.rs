@@ -120,9 +120,7 @@ pub use e_step::{EStep, Solution, dual, e_step, solve_temperature, weights};
 pub use gaussian::{Covariance, Gaussian, HeadGradient, KlSplit, Workspace, packed_len};
 pub use m_step::{Constraint, MStep, PerDimension, WeightedActions, m_step, m_step_per_dimension};
 pub use penalty::out_of_bounds_cost;
-pub use policy_gradient::{
-    advantage_weights, critic_loss, deterministic_policy_gradient, policy_gradient, q_weights,
-};
+pub use policy_gradient::{advantage_weights, critic_loss, deterministic_policy_gradient, policy_gradient, q_weights};
 pub use ppo::{gae, normalise_advantages, ppo_clip};
 pub use real::Real;
 pub use retrace::{Transitions, n_step_targets, retrace, retrace_windows, td_targets, trace_coefficient};

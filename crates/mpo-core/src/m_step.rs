@@ -122,9 +122,7 @@ pub fn m_step<T: Real>(
                 let alpha = |_| (alpha_mean, alpha_covariance);
                 diagonal_step(split, heads, samples, alpha, gradient, workspace, |_, _, _| ())
             }
-            Covariance::Full => {
-                full_step(split, heads, samples, (alpha_mean, alpha_covariance), gradient, workspace)
-            }
+            Covariance::Full => full_step(split, heads, samples, (alpha_mean, alpha_covariance), gradient, workspace),
         });
     });
     let means = sums.means(online.states());
@@ -164,11 +162,7 @@ pub fn m_step_per_dimension<T: Real>(
     gradient: HeadGradient<'_, T>,
     workspace: &mut Workspace<T>,
 ) -> MStep<T> {
-    assert_eq!(
-        online.covariance(),
-        Covariance::Diagonal,
-        "constraints per dimension need a diagonal policy"
-    );
+    assert_eq!(online.covariance(), Covariance::Diagonal, "constraints per dimension need a diagonal policy");
     let PerDimension { alpha_mean, alpha_covariance, kl_mean, kl_covariance } = dimensions;
     for len in [alpha_mean.len(), alpha_covariance.len(), kl_mean.len(), kl_covariance.len()] {
         assert_eq!(len, online.action_len(), "one number per action dimension");
@@ -245,10 +239,6 @@ impl Sums {
 
     fn means(self, states: usize) -> Self {
         let states = states as f64;
-        Self {
-            nll: self.nll / states,
-            kl_mean: self.kl_mean / states,
-            kl_covariance: self.kl_covariance / states,
-        }
+        Self { nll: self.nll / states, kl_mean: self.kl_mean / states, kl_covariance: self.kl_covariance / states }
     }
 }

@@ -120,8 +120,7 @@ pub(crate) fn maximum<T: Real>(x: &[T]) -> T {
             *lane = larger(*lane, value);
         }
     }
-    tail.iter()
-        .fold(reduce(lanes, larger), |a, &b| larger(a, b))
+    tail.iter().fold(reduce(lanes, larger), |a, &b| larger(a, b))
 }
 
 /// `y += a x`.

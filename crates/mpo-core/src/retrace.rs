@@ -211,12 +211,8 @@ mod tests {
 
     #[test]
     fn nothing_beyond_a_termination_is_read() {
-        let window = Transitions {
-            q_t: &[1.0_f64, 2.0],
-            v_tp1: &[f64::NAN, 3.0],
-            r_t: &[1.0, 1.0],
-            discount_t: &[0.0, 0.9],
-        };
+        let window =
+            Transitions { q_t: &[1.0_f64, 2.0], v_tp1: &[f64::NAN, 3.0], r_t: &[1.0, 1.0], discount_t: &[0.0, 0.9] };
         let mut targets = [0.0; 2];
         retrace(window, &[1.0; 2], &mut targets);
         assert!((targets[0] - 1.0).abs() < 1e-15);

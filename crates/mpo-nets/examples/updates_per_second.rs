@@ -70,11 +70,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         let (wall, cpu) = (start.elapsed().as_secs_f64(), cpu_seconds()? - cpu);
         let updates = f64::from(updates);
-        println!(
-            "{{\"updates_per_second\": {:.2}, \"updates_per_cpu_second\": {:.2}}}",
-            updates / wall,
-            updates / cpu
-        );
+        println!("{{\"updates_per_second\": {:.2}, \"updates_per_cpu_second\": {:.2}}}", updates / wall, updates / cpu);
     }
     Ok(())
 }

@@ -1,9 +1,6 @@
 //! One-row inference for actors.
 
-use crate::{
-    Activations, GaussianHead, Network, NetworkConfig, NetsError,
-    learner::policy_network,
-};
+use crate::{Activations, GaussianHead, NetsError, Network, NetworkConfig, learner::policy_network};
 
 /// A copy of the policy that acts: load the newest parameters, then sample or take the mean, without allocating.
 #[derive(Clone, Debug)]

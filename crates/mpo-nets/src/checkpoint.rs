@@ -30,7 +30,8 @@ impl Writer {
 
     pub(crate) fn finish(self) -> Vec<u8> {
         let views = self.arrays.iter().map(|(name, shape, bytes)| {
-            let view = TensorView::new(Dtype::F32, shape.clone(), bytes).expect("an array has as many numbers as its shape");
+            let view =
+                TensorView::new(Dtype::F32, shape.clone(), bytes).expect("an array has as many numbers as its shape");
             (name.as_str(), view)
         });
         let numbers: Vec<String> = self.numbers.iter().map(|(name, value)| format!("{name}={value}")).collect();

@@ -146,34 +146,25 @@ impl MpoConfig {
         ] {
             positive(key, value)?;
         }
-        for (key, value) in [
-            ("learner.action_samples", self.action_samples as u64),
-            ("learner.target_period", self.target_period),
-        ] {
+        for (key, value) in
+            [("learner.action_samples", self.action_samples as u64), ("learner.target_period", self.target_period)]
+        {
             if value == 0 {
-                return Err(setting(key, value, "at least 1"));
+                return Err(setting(key, &value, "at least 1"));
             }
         }
         Ok(())
     }
 }
 
-fn setting(key: &'static str, value: impl ToString, must: &'static str) -> NetsError {
+fn setting(key: &'static str, value: &impl ToString, must: &'static str) -> NetsError {
     NetsError::Setting { key, value: value.to_string(), must }
 }
 
 fn positive(key: &'static str, value: f32) -> Result<(), NetsError> {
-    if value.is_finite() && value > 0.0 {
-        Ok(())
-    } else {
-        Err(setting(key, value, "a finite number above 0"))
-    }
+    if value.is_finite() && value > 0.0 { Ok(()) } else { Err(setting(key, &value, "a finite number above 0")) }
 }
 
 fn unit(key: &'static str, value: f32) -> Result<(), NetsError> {
-    if (0.0..=1.0).contains(&value) {
-        Ok(())
-    } else {
-        Err(setting(key, value, "between 0 and 1"))
-    }
+    if (0.0..=1.0).contains(&value) { Ok(()) } else { Err(setting(key, &value, "between 0 and 1")) }
 }

@@ -106,7 +106,8 @@ fn map3(x: &mut [f32], a: &[f32], b: &[f32], f: impl Fn(f32, f32, f32) -> f32 + 
         (x_tail, a_tail, b_tail)
     }
     assert!(x.len() == a.len() && x.len() == b.len(), "the rows are of one length");
-    let ((x, x_tail), (a, a_tail), (b, b_tail)) = (x.as_chunks_mut::<BLOCK>(), a.as_chunks::<BLOCK>(), b.as_chunks::<BLOCK>());
+    let ((x, x_tail), (a, a_tail), (b, b_tail)) =
+        (x.as_chunks_mut::<BLOCK>(), a.as_chunks::<BLOCK>(), b.as_chunks::<BLOCK>());
     for ((x, a), b) in x.iter_mut().zip(a).zip(b) {
         block(x, a, b, f);
     }

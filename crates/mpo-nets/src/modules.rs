@@ -9,13 +9,9 @@ use dfdx::{
     tensor::{Cpu, CpuError, Gradients, PutTape, SplitTape, Storage, Tape, Tensor, TensorFromVec},
     tensor_ops::Device,
 };
-use rand_distr_dfdx::Uniform;
+use rand_distr_dfdx::{Uniform, uniform::SampleUniform};
 
-use crate::{
-    Activations, Torso,
-    layout::Layout,
-    network::Network,
-};
+use crate::{Activations, Torso, layout::Layout, network::Network};
 
 /// Initial range of a head's weights: small enough that a new policy hardly depends on the state and a new critic is near zero.
 const HEAD_RANGE: f64 = 1e-3;
@@ -109,23 +105,15 @@ pub struct Head<const I: usize, const O: usize, E: Dtype, D: Storage<E>> {
     pub bias: Tensor<Rank1<O>, E, D>,
 }
 
+/// What dfdx's uniform initialisation asks of a number, under one name.
+trait Real: Dtype + num_traits::Float + SampleUniform {}
+impl<E: Dtype + num_traits::Float + SampleUniform> Real for E {}
+
 /// Uniform in `[-range, range]`.
-fn uniform<S: Shape, E: Dtype, D: Device<E>>(t: &mut Tensor<S, E, D>, range: f64) -> Result<(), D::Err>
-where
-    E: num_traits_range::Real,
-{
+fn uniform<S: Shape, E: Real, D: Device<E>>(t: &mut Tensor<S, E, D>, range: f64) -> Result<(), D::Err> {
     let range = E::from_f64(range).expect("every dtype holds a small float");
     t.try_fill_with_distr(Uniform::new_inclusive(-range, range))
 }
-
-/// The bound that dfdx's `Uniform` and its dtypes ask for, under one name.
-mod num_traits_range {
-    use rand_distr_dfdx::uniform::SampleUniform;
-
-    pub trait Real: dfdx::shapes::Dtype + num_traits::Float + SampleUniform {}
-    impl<E: dfdx::shapes::Dtype + num_traits::Float + SampleUniform> Real for E {}
-}
-use num_traits_range::Real;
 
 impl<const H1: usize, E: Dtype, D: Device<E>> TensorCollection<E, D> for TorsoParameters<H1, E, D> {
     type To<E2: Dtype, D2: Device<E2>> = TorsoParameters<H1, E2, D2>;
@@ -175,7 +163,12 @@ impl<
     type To<E2: Dtype, D2: Device<E2>> = GaussianPolicy<OBS, ACT, HEAD, H1, H2, T, E2, D2>;
 
     fn iter_tensors<V: ModuleVisitor<Self, E, D>>(v: &mut V) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
-        const { assert!(HEAD == 2 * ACT || HEAD == ACT + ACT * (ACT + 1) / 2, "HEAD is ACT + ACT or ACT + ACT (ACT + 1) / 2") };
+        const {
+            assert!(
+                HEAD == 2 * ACT || HEAD == ACT + ACT * (ACT + 1) / 2,
+                "HEAD is ACT + ACT or ACT + ACT (ACT + 1) / 2"
+            )
+        };
         v.visit_fields(
             (
                 Self::tensor(
@@ -188,7 +181,13 @@ impl<
                 Self::module("hidden", |s| &s.hidden, |s| &mut s.hidden),
                 Self::module("head", |s| &s.head, |s| &mut s.head),
             ),
-            |(observation, torso, hidden, head)| GaussianPolicy { observation, torso, hidden, head, kind: T::default() },
+            |(observation, torso, hidden, head)| GaussianPolicy {
+                observation,
+                torso,
+                hidden,
+                head,
+                kind: T::default(),
+            },
         )
     }
 }
@@ -268,15 +267,8 @@ impl<
     }
 }
 
-impl<
-    const OBS: usize,
-    const ACT: usize,
-    const H1: usize,
-    const H2: usize,
-    K: TorsoKind,
-    B: Dim,
-    T: Tape<f32, Cpu>,
-> Module<(Tensor<(B, Const<OBS>), f32, Cpu, T>, Tensor<(B, Const<ACT>), f32, Cpu>)>
+impl<const OBS: usize, const ACT: usize, const H1: usize, const H2: usize, K: TorsoKind, B: Dim, T: Tape<f32, Cpu>>
+    Module<(Tensor<(B, Const<OBS>), f32, Cpu, T>, Tensor<(B, Const<ACT>), f32, Cpu>)>
     for Critic<OBS, ACT, H1, H2, K, f32, Cpu>
 {
     type Output = Tensor<(B, Const<1>), f32, Cpu, T>;

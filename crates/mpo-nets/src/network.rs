@@ -99,11 +99,6 @@ impl Network {
         self.head_bias.end
     }
 
-    /// Sizes of the inputs.
-    pub fn input_sizes(&self) -> impl ExactSizeIterator<Item = usize> {
-        self.inputs.iter().map(|(size, _)| *size)
-    }
-
     /// Numbers in a row of the output.
     #[must_use]
     pub fn output(&self) -> usize {

@@ -3,6 +3,8 @@
 //! A counter-based generator has no state but a key and a position, so a checkpoint stores two numbers,
 //! any block can be computed without the ones before it, and a GPU can produce the same stream.
 
+#![allow(clippy::needless_range_loop, reason = "lanes of several arrays move together; indices are what vectorises")]
+
 use crate::kernels::vectorised;
 
 /// Philox blocks computed side by side; each yields four words, so four normal numbers.
@@ -184,7 +186,10 @@ mod tests {
             let u = i as f32 / 100_000.0;
             assert!((ln_unit(u) - u.ln()).abs() < 2e-6_f32.max(3e-7 * u.ln().abs()), "ln {u}");
             let w = 1.25 * u - 0.5;
-            assert!((f64::from(sin_turn(w)) - (std::f64::consts::TAU * f64::from(w)).sin()).abs() < 6e-7, "sin of {w} turns");
+            assert!(
+                (f64::from(sin_turn(w)) - (std::f64::consts::TAU * f64::from(w)).sin()).abs() < 6e-7,
+                "sin of {w} turns"
+            );
         }
     }
 }

@@ -6,7 +6,9 @@ use dfdx::{
     tensor::{Cpu, Gradients, OwnedTape, Tensor, TensorFromVec, Trace},
     tensor_ops::{Backward, BroadcastTo, PermuteTo, SumTo, TryMatMul},
 };
-use mpo_nets::{Activations, Critic, GaussianPolicy, LayerNormTorso, Layout, Network, PlainTorso, Torso, TorsoKind, noise::Noise};
+use mpo_nets::{
+    Activations, Critic, GaussianPolicy, LayerNormTorso, Layout, Network, PlainTorso, Torso, TorsoKind, noise::Noise,
+};
 use proptest::prelude::*;
 
 const OBS: usize = 5;
@@ -52,7 +54,7 @@ fn batch<const N: usize>(device: &Cpu, rows: usize, seed: u64) -> Batch<N> {
 
 /// ELU from operations that dfdx has.
 fn stock_elu<const N: usize>(x: Taped<N>) -> Taped<N> {
-    use dfdx::{tensor::SplitTape, tensor::PutTape};
+    use dfdx::{tensor::PutTape, tensor::SplitTape};
     let (x, tape) = x.split_tape();
     let negative = (-((-x.clone().put_tape(tape)).relu())).exp() - 1.0;
     let (negative, tape) = negative.split_tape();
@@ -89,6 +91,23 @@ fn close(a: &[f32], b: &[f32], what: &str) {
     assert_eq!(a.len(), b.len(), "{what}");
 }
 
+/// Collects the gradients of all parameters.
+struct Read<'a>(&'a Gradients<f32, Cpu>, Vec<f32>);
+impl dfdx::nn::TensorVisitor<f32, Cpu> for Read<'_> {
+    type Viewer = dfdx::nn::ViewTensorRef;
+    type Err = std::convert::Infallible;
+    type E2 = f32;
+    type D2 = Cpu;
+    fn visit<S: dfdx::shapes::Shape>(
+        &mut self,
+        _: dfdx::nn::TensorOptions<S, f32, Cpu>,
+        tensor: &Tensor<S, f32, Cpu>,
+    ) -> Result<Option<Tensor<S, f32, Cpu>>, Self::Err> {
+        self.1.extend(self.0.get(tensor).as_vec());
+        Ok(None)
+    }
+}
+
 /// Output and all gradients of `sum(out * weights)`.
 fn run<const OUT: usize, M: TensorCollection<f32, Cpu>>(
     module: &M,
@@ -98,21 +117,6 @@ fn run<const OUT: usize, M: TensorCollection<f32, Cpu>>(
 ) -> (Vec<f32>, Vec<f32>) {
     let values = out.as_vec();
     let gradients = (out * weights.clone()).sum().backward();
-    struct Read<'a>(&'a Gradients<f32, Cpu>, Vec<f32>);
-    impl dfdx::nn::TensorVisitor<f32, Cpu> for Read<'_> {
-        type Viewer = dfdx::nn::ViewTensorRef;
-        type Err = std::convert::Infallible;
-        type E2 = f32;
-        type D2 = Cpu;
-        fn visit<S: dfdx::shapes::Shape>(
-            &mut self,
-            _: dfdx::nn::TensorOptions<S, f32, Cpu>,
-            tensor: &Tensor<S, f32, Cpu>,
-        ) -> Result<Option<Tensor<S, f32, Cpu>>, Self::Err> {
-            self.1.extend(self.0.get(tensor).as_vec());
-            Ok(None)
-        }
-    }
     let mut read = Read(&gradients, Vec::new());
     let Ok(_) = M::iter_tensors(&mut dfdx::nn::RecursiveWalker { m: module, f: &mut read });
     let mut all = read.1;
@@ -146,7 +150,8 @@ fn critic_agrees<T: TorsoKind>(rows: usize, seed: u64) {
     gradients.try_alloc_for(&critic.torso.shift).expect("memory");
     let first = x.trace(gradients).matmul(critic.observation.retaped::<OwnedTape<f32, Cpu>>().permute())
         + a.retaped::<OwnedTape<f32, Cpu>>().matmul(critic.action.retaped::<OwnedTape<f32, Cpu>>().permute());
-    let stock = run(&critic, &weights, &d_inputs, stock_rest::<1, T>(first, &critic.torso, &critic.hidden, &critic.head));
+    let stock =
+        run(&critic, &weights, &d_inputs, stock_rest::<1, T>(first, &critic.torso, &critic.hidden, &critic.head));
     let fused = run(&critic, &weights, &d_inputs, critic.forward((x.leaky_trace(), a.clone())));
     close(&fused.0, &stock.0, "value");
     close(&fused.1, &stock.1, "gradient");
@@ -215,7 +220,8 @@ fn differences_agree<T: TorsoKind>(seed: u64) {
         out.iter().zip(&weights).map(|(o, w)| f64::from(o * w)).sum::<f64>()
     };
     let step = 2e-3_f32;
-    let moved = |sign: f32| -> Vec<f32> { parameters.iter().zip(&direction).map(|(p, d)| p + sign * step * d).collect() };
+    let moved =
+        |sign: f32| -> Vec<f32> { parameters.iter().zip(&direction).map(|(p, d)| p + sign * step * d).collect() };
     let numeric = (loss(&moved(1.0)) - loss(&moved(-1.0))) / f64::from(2.0 * step);
     loss(&parameters);
     let mut gradient = vec![f32::NAN; parameters.len()];

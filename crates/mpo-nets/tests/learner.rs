@@ -1,8 +1,8 @@
 //! The learner as a whole: it learns, its checkpoint continues bit for bit, and it refuses what it cannot use.
 
 use mpo_nets::{
-    BatchView, Covariance, GaussianHead, KlSplit, LearnerStep, MpoConfig, NetworkConfig, NetsError, TemperatureMode, Torso,
-    learner_for, noise::Noise,
+    BatchView, Covariance, GaussianHead, KlSplit, LearnerStep, MpoConfig, NetsError, NetworkConfig, TemperatureMode,
+    Torso, learner_for, noise::Noise,
 };
 
 const OBS: usize = 3;
@@ -135,7 +135,9 @@ fn what_is_not_finite_is_named_and_leaves_the_parameters_alone() {
 
 #[test]
 fn settings_out_of_range_and_widths_not_compiled_are_errors_that_say_so() {
-    let build = |network: &NetworkConfig, mpo: &MpoConfig| learner_for!(3, 1, network, mpo, 0).map(|_| ()).expect_err("unsound");
+    let build = |network: &NetworkConfig, mpo: &MpoConfig| {
+        learner_for!(3, 1, network, mpo, 0).map(|_| ()).expect_err("unsound")
+    };
     let error = build(&small(), &MpoConfig { epsilon: 0.0, ..MpoConfig::default() });
     assert_eq!(error.to_string(), "`learner.epsilon` is 0, but must be a finite number above 0");
     let error = build(&NetworkConfig { policy_hidden: [17, 17], ..small() }, &MpoConfig::default());

@@ -30,6 +30,8 @@
 //! }
 //! # Ok::<(), mpo_replay::ReplayError>(())
 //! ```
+//!
+//! [`ring::Ring`] explains the memory ordering; the README compares features and names what is missing.
 #![forbid(unsafe_code)]
 
 mod batch;

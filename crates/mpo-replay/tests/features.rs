@@ -133,6 +133,14 @@ fn priorities_shape_the_draws() {
     priorities.update(&places[..10], &[1e6; 10]);
     let newest = |number: u16| if number < 100 { 13.0_f64.sqrt() } else { rank(number).sqrt() };
     check_shares(&mut priorities, &stored, newest);
+
+    // Nor is an overwritten transition drawn, at whatever step it goes.
+    let mut batch = Batch::new();
+    for number in 33..90 {
+        push(&mut one, number..number + 1, 5);
+        priorities.sample(&mut rng(u64::from(number)), 100, 1, 1.0, &mut batch).expect("transitions are stored");
+        assert_eq!(batch.redrawn, 0, "after transition {number}");
+    }
 }
 
 #[test]

@@ -30,7 +30,9 @@ fn ring(kept: usize, writes: u64, readers: usize) {
         thread::spawn(move || {
             for index in 0..writes {
                 ring.write(&mut cursor, |words| {
-                    words.iter().for_each(|word| word.store(index + 1, Relaxed));
+                    for word in words {
+                        word.store(index + 1, Relaxed);
+                    }
                 });
             }
         })

@@ -173,7 +173,7 @@ fn an_overtaken_save_is_whole() {
         let loaded = ReplayBuffer::load(&mut &sink.bytes[..]).expect("just saved");
         let newest = loaded.inserted();
         assert!((8_000..=u64::from(sink.pushed)).contains(&newest), "{bursts:?}: {newest}");
-        assert!(loaded.len() > 0 && (loaded.len() == 5_000) >= quiet, "{bursts:?}: {}", loaded.len());
+        assert!(!loaded.is_empty() && (loaded.len() == 5_000) >= quiet, "{bursts:?}: {}", loaded.len());
         let oldest = newest - loaded.len() as u64 + 1;
         let mut batch = Batch::new();
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);

@@ -16,8 +16,8 @@ fn run(task: &str, seed: u64, finished: bool, evaluations: &[(u64, [f64; 2])]) -
     }
 }
 
-fn reference(steps: u64, mean: f64) -> Option<Reference> {
-    Some(Reference { steps, mean, std: 1.5, seeds: 10, source: "somewhere".to_owned() })
+fn reference(steps: u64, mean: f64) -> Reference {
+    Reference { steps, mean, std: 1.5, seeds: 10, source: "somewhere".to_owned() }
 }
 
 fn examples() -> Vec<Row> {
@@ -32,8 +32,8 @@ fn examples() -> Vec<Row> {
         upper: 850.06,
         best: 900.0,
         random: Some(42.25),
-        mpo: reference(100_000, 235.5),
-        d4pg: reference(60_000, 300.0),
+        mpo: Some(reference(100_000, 235.5)),
+        d4pg: Some(reference(60_000, 300.0)),
     };
     let humanoid = Row {
         task: "humanoid-run".to_owned(),
@@ -114,7 +114,8 @@ fn a_finished_task_takes_the_median_of_last_evaluations() {
     let row = &rows[0];
     assert!(row.headline && row.finished);
     assert_eq!((row.steps, row.seeds), (2000, 3));
-    assert_eq!([row.lower, row.median, row.upper], [275.0, 400.0, 600.0]);
+    let spread = Spread { lower: row.lower, median: row.median, upper: row.upper };
+    assert_eq!(spread, Spread { lower: 275.0, median: 400.0, upper: 600.0 });
     // The bests are 900, 400 and 800.
     assert!((row.best - 800.0).abs() < 1e-9);
     let mpo = row.mpo.as_ref().expect("walker-walk is published");

@@ -4,8 +4,8 @@
 
 mod solve;
 
-pub use solve::{Solution, solve_temperature};
 pub(crate) use solve::solve;
+pub use solve::{Solution, solve_temperature};
 
 use crate::Real;
 use crate::real::{maximum, scale, sum};
@@ -112,11 +112,7 @@ fn assert_shape<T: Real>(len: usize, samples: usize, eta: T) {
 pub(crate) fn finish<T: Real>(states: usize, eta: T, epsilon: T, log_mean_exp: f64, kl: f64) -> EStep<T> {
     let states = states as f64;
     let kl = T::of(kl / states);
-    EStep {
-        dual: eta * epsilon + T::of(log_mean_exp / states),
-        d_eta: epsilon - kl,
-        kl,
-    }
+    EStep { dual: eta * epsilon + T::of(log_mean_exp / states), d_eta: epsilon - kl, kl }
 }
 
 /// Unnormalised weights `exp((q_j - max) / eta)` of one state; returns the maximum taken out. The largest is exactly one, so
@@ -149,9 +145,7 @@ mod tests {
         for magnitude in [1e-6, 1.0, 1e6] {
             for eta in [1e-8, 1e-3, 1.0, 1e6] {
                 for samples in [1, 2, 20] {
-                    let q: Vec<T> = (0..samples * 3)
-                        .map(|i| T::of(magnitude * (((i * 7) % 5) as f64 - 2.0)))
-                        .collect();
+                    let q: Vec<T> = (0..samples * 3).map(|i| T::of(magnitude * (((i * 7) % 5) as f64 - 2.0))).collect();
                     let mut w = vec![T::zero(); q.len()];
                     let step = e_step(&q, samples, T::of(eta), T::of(0.1), &mut w);
                     assert!(step.dual.is_finite() && step.d_eta.is_finite());

@@ -55,11 +55,7 @@ pub(crate) fn solve<T: Real>(
     assert!(epsilon > T::zero(), "epsilon must be positive, got {epsilon}");
     let epsilon = epsilon.wide();
     let limit = GreedyLimit::of(q, samples, prior);
-    let greedy = Solution {
-        temperature: None,
-        dual: T::of(limit.value),
-        kl: T::of(limit.kl),
-    };
+    let greedy = Solution { temperature: None, dual: T::of(limit.value), kl: T::of(limit.kl) };
     // The comparison is false for NaN, which then leaves by the same door.
     let interior = limit.kl > epsilon && limit.value.is_finite() && limit.range.is_finite();
     if !interior {
@@ -109,11 +105,7 @@ pub(crate) fn solve<T: Real>(
     }
     let (_, at, tilt) = best;
     let eta = at.exp();
-    Solution {
-        temperature: Some(T::of(eta)),
-        dual: T::of(eta * epsilon + tilt.value),
-        kl: T::of(tilt.kl),
-    }
+    Solution { temperature: Some(T::of(eta)), dual: T::of(eta * epsilon + tilt.value), kl: T::of(tilt.kl) }
 }
 
 /// What the E-step tends to as the temperature falls to zero, and the scales of Q.
@@ -152,12 +144,7 @@ impl GreedyLimit {
             range += (max - min).powi(2) / states;
             variance += square / total / states;
         }
-        Self {
-            value: value / states,
-            kl: kl / states,
-            range: range.sqrt(),
-            deviation: variance.sqrt(),
-        }
+        Self { value: value / states, kl: kl / states, range: range.sqrt(), deviation: variance.sqrt() }
     }
 }
 
@@ -211,11 +198,7 @@ impl Tilt {
             sums.kl += mean - log_partition;
             sums.variance += second / z - mean * mean;
         }
-        Self {
-            value: sums.value / states,
-            kl: sums.kl / states,
-            variance: sums.variance / states,
-        }
+        Self { value: sums.value / states, kl: sums.kl / states, variance: sums.variance / states }
     }
 }
 
@@ -224,9 +207,7 @@ mod tests {
     use super::*;
 
     fn spread(states: usize, samples: usize, magnitude: f64) -> Vec<f64> {
-        (0..states * samples)
-            .map(|i| magnitude * (((i * 7919) % 1009) as f64 / 500.0 - 1.0))
-            .collect()
+        (0..states * samples).map(|i| magnitude * (((i * 7919) % 1009) as f64 / 500.0 - 1.0)).collect()
     }
 
     #[test]

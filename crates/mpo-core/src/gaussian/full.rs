@@ -126,13 +126,7 @@ pub(super) fn add_kl_gradient<T: Real>(
 /// Adds the gradient of `1/2 tr(L^-1 G L^-T) + c log|L|` with respect to `L`, given `p = L^-1 G L^-T`, which is overwritten:
 /// `-lower(L^-T p) + c diag(1 / L_ii)`.
 #[inline]
-pub(super) fn add_factor_gradient<T: Real>(
-    factor: &[T],
-    c: T,
-    p: &mut [Block<T>],
-    n: usize,
-    d_factor: &mut [T],
-) {
+pub(super) fn add_factor_gradient<T: Real>(factor: &[T], c: T, p: &mut [Block<T>], n: usize, d_factor: &mut [T]) {
     solve_transposed_lower(factor, n, p);
     let mut rest = d_factor;
     for ((i, p), pivot) in p.chunks_exact(blocks(n)).enumerate().zip(diagonal(factor, n)) {

@@ -6,18 +6,21 @@
 
 mod diagonal;
 mod full;
+mod log_gap;
 mod step;
 mod triangular;
+mod workspace;
 
 pub use triangular::packed_len;
+pub use workspace::Workspace;
 
 pub(crate) use step::{StepTerms, diagonal_step, full_step};
 
 use serde::{Deserialize, Serialize};
 
 use crate::Real;
-use crate::real::LANES;
-use triangular::{Block, blocks};
+use log_gap::relative_log_gap;
+use triangular::blocks;
 
 /// `1/2 log 2 pi`.
 const HALF_LOG_TWO_PI: f64 = 0.918_938_533_204_672_7;
@@ -59,54 +62,6 @@ pub enum KlSplit {
     Decoupled,
     /// `S = Sigma`: the parts sum to the divergence, as in the paper.
     Exact,
-}
-
-/// Memory for the intermediate results of one state, allocated once and lent to every call.
-#[derive(Clone, Debug)]
-pub struct Workspace<T> {
-    samples: usize,
-    /// Whitened samples `[n, M]`, in blocks of samples.
-    whitened: Vec<Block<T>>,
-    /// One weight per sample, padded with zeros.
-    weights: Vec<Block<T>>,
-    /// One number per sample.
-    line: Vec<Block<T>>,
-    /// The lower half of a symmetric matrix, in blocks of columns.
-    gram: Vec<Block<T>>,
-    /// `L^-1 L0`, in blocks of columns.
-    ratio: Vec<Block<T>>,
-    shift: Vec<T>,
-    first: Vec<T>,
-    second: Vec<T>,
-}
-
-impl<T: Real> Workspace<T> {
-    /// Room for states of `action_len` dimensions with up to `samples` samples each.
-    #[must_use]
-    pub fn new(action_len: usize, samples: usize) -> Self {
-        let zeros = |len| vec![T::zero(); len];
-        let padded = |rows, columns| vec![[T::zero(); LANES]; rows * blocks(columns)];
-        Self {
-            samples,
-            whitened: padded(action_len, samples),
-            weights: padded(1, samples),
-            line: padded(1, samples),
-            gram: padded(action_len, action_len),
-            ratio: padded(action_len, action_len),
-            shift: zeros(action_len),
-            first: zeros(action_len),
-            second: zeros(action_len),
-        }
-    }
-
-    pub(crate) fn assert_fits(&self, action_len: usize, samples: usize) {
-        assert!(
-            self.shift.len() == action_len && self.samples >= samples,
-            "the workspace is for {} dimensions and {} samples, the call needs {action_len} and {samples}",
-            self.shift.len(),
-            self.samples
-        );
-    }
 }
 
 /// One state's mean and factor.
@@ -302,11 +257,7 @@ impl<'a, T: Real> Gaussian<'a, T> {
         workspace: &mut Workspace<T>,
     ) {
         self.assert_same_shape(online);
-        assert_eq!(
-            (kl_mean.len(), kl_covariance.len()),
-            (self.states(), self.states()),
-            "one divergence per state"
-        );
+        assert_eq!((kl_mean.len(), kl_covariance.len()), (self.states(), self.states()), "one divergence per state");
         workspace.assert_fits(self.action_len, 0);
         let parts = kl_mean.iter_mut().zip(kl_covariance);
         for ((target, online), (kl_mean, kl_covariance)) in self.heads().zip(online.heads()).zip(parts) {
@@ -319,9 +270,7 @@ impl<'a, T: Real> Gaussian<'a, T> {
                     });
                     (mean, covariance)
                 }
-                Covariance::Full => {
-                    full::kl(split, target, online, &mut workspace.shift, &mut workspace.ratio)
-                }
+                Covariance::Full => full::kl(split, target, online, &mut workspace.shift, &mut workspace.ratio),
             };
         }
     }
@@ -421,44 +370,9 @@ pub(crate) fn states_of<T>(
         .map(|(mean, factor)| HeadGradient { mean, factor })
 }
 
-/// `1/2 (r^2 - 1) - log r` with `r = before / now`, one dimension's part of the covariance divergence. Written so that it is
-/// never negative and keeps its relative precision where the two are nearly equal: the M-step's bound on it is `1e-4`.
-#[inline]
-fn relative_log_gap<T: Real>(before: T, now: T) -> T {
-    let x = (before - now) / now;
-    T::of(0.5) * x * x + log_gap(x)
-}
-
-/// `x - log(1 + x)`.
-#[inline]
-fn log_gap<T: Real>(x: T) -> T {
-    if x.abs() < T::of(0.015_625) {
-        // Taylor: the remainder is below x^9 / 9, a relative 1e-13 at the edge.
-        let mut series = T::zero();
-        for k in (2..=9).rev() {
-            series = T::of(1.0 / f64::from(k)) - x * series;
-        }
-        x * x * series
-    } else {
-        x - x.ln_1p()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn log_gap_is_smooth_across_its_seam_and_precise_near_zero() {
-        for x in [0.015_624_f64, 0.015_626, -0.015_624, -0.015_626] {
-            assert!((log_gap(x) / (x - x.ln_1p()) - 1.0).abs() < 1e-12, "at {x}");
-        }
-        assert!((log_gap(1e-6_f32) / 5e-13 - 1.0).abs() < 1e-5);
-        assert!(log_gap(f64::NAN).is_nan());
-        for i in -400..400 {
-            assert!(log_gap(f64::from(i) * 1e-3) >= 0.0);
-        }
-    }
 
     #[test]
     fn a_factor_that_is_not_positive_shows_as_nan() {

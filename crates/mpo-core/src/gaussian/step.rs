@@ -145,7 +145,8 @@ pub(super) fn diagonal_score<T: Real>(
     diagonal::moments(head.mean, actions, coefficients, first, second);
     let total = sum(coefficients);
     let out = gradient.mean.iter_mut().zip(gradient.factor);
-    for (((d_mean, d_stddev), &stddev), (&first, &second)) in out.zip(head.factor).zip(first.iter().zip(second.iter())) {
+    for (((d_mean, d_stddev), &stddev), (&first, &second)) in out.zip(head.factor).zip(first.iter().zip(second.iter()))
+    {
         let inverse = stddev.recip();
         *d_mean = first * inverse * inverse;
         *d_stddev = inverse * (second * inverse * inverse - total + entropy_weight);

@@ -90,18 +90,23 @@ fn subtract_scaled<T: Real>(a: T, x: &Block<T>, y: &mut Block<T>) {
     }
 }
 
-/// Solves `L Y = X` in place for the columns of block `b`; rows before `from` are known to be zero.
+/// Solves `L Y = X` in place for `W` blocks of columns from block `b` on; rows before `from` are known to be zero. The blocks are
+/// chains of subtractions that do not wait for each other.
 #[inline]
-fn solve_block<T: Real>(factor: &[T], x: &mut [Block<T>], width: usize, b: usize, from: usize) {
+fn solve_blocks<T: Real, const W: usize>(factor: &[T], x: &mut [Block<T>], width: usize, b: usize, from: usize) {
     let n = x.len() / width;
     for i in from..n {
         let (left, pivot) = row(factor, i).split_at(i);
-        let mut sum = x[i * width + b];
+        let mut sums: [Block<T>; W] = std::array::from_fn(|g| x[i * width + b + g]);
         for (&l, y) in left[from..].iter().zip(x[from * width..].chunks_exact(width)) {
-            subtract_scaled(l, &y[b], &mut sum);
+            for (sum, y) in sums.iter_mut().zip(&y[b..b + W]) {
+                subtract_scaled(l, y, sum);
+            }
         }
         let inverse = pivot[0].recip();
-        x[i * width + b] = sum.map(|s| s * inverse);
+        for (g, sum) in sums.into_iter().enumerate() {
+            x[i * width + b + g] = sum.map(|s| s * inverse);
+        }
     }
 }
 
@@ -109,8 +114,15 @@ fn solve_block<T: Real>(factor: &[T], x: &mut [Block<T>], width: usize, b: usize
 #[inline]
 pub(crate) fn solve_columns<T: Real>(factor: &[T], x: &mut [Block<T>], n: usize) {
     let width = x.len() / n;
-    for b in 0..width {
-        solve_block(factor, x, width, b, 0);
+    let mut b = 0;
+    while b + 3 <= width {
+        solve_blocks::<T, 3>(factor, x, width, b, 0);
+        b += 3;
+    }
+    match width - b {
+        1 => solve_blocks::<T, 1>(factor, x, width, b, 0),
+        2 => solve_blocks::<T, 2>(factor, x, width, b, 0),
+        _ => {}
     }
 }
 
@@ -120,7 +132,7 @@ pub(crate) fn relative<T: Real>(factor: &[T], other: &[T], n: usize, out: &mut [
     load_factor(other, n, out);
     let width = blocks(n);
     for b in 0..width {
-        solve_block(factor, out, width, b, b * LANES);
+        solve_blocks::<T, 1>(factor, out, width, b, b * LANES);
     }
 }
 
@@ -263,8 +275,7 @@ mod tests {
             multiply_columns(&packed, &mut columns, n);
             let pairs = columns.as_flattened().iter().zip(loaded.as_flattened());
             pairs.for_each(|(&a, &b)| close(a, b));
-            let mut transposed: Vec<f64> =
-                (0..n).map(|k| dense.iter().zip(&x).map(|(l, x)| l[k] * x).sum()).collect();
+            let mut transposed: Vec<f64> = (0..n).map(|k| dense.iter().zip(&x).map(|(l, x)| l[k] * x).sum()).collect();
             solve_transposed(&packed, &mut transposed);
             transposed.iter().zip(&x).for_each(|(&y, &x)| close(y, x));
         }

@@ -18,9 +18,7 @@ impl<'a> Case<'a> {
 
     /// The value at a path such as `duals/log_alpha`.
     pub(crate) fn at(&self, path: &str) -> &'a Value {
-        self.json
-            .pointer(&format!("/{path}"))
-            .unwrap_or_else(|| panic!("{} has no {path}", self.name))
+        self.json.pointer(&format!("/{path}")).unwrap_or_else(|| panic!("{} has no {path}", self.name))
     }
 
     pub(crate) fn has(&self, path: &str) -> bool {

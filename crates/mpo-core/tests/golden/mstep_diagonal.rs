@@ -1,8 +1,8 @@
 //! `mstep_diag.json`: acme's whole MPO loss for diagonal policies.
 
 use mpo_core::{
-    Constraint, Covariance, Gaussian, HeadGradient, KlSplit, Multiplier, PerDimension, Real, Temperature, WeightedActions,
-    Workspace, e_step, m_step, m_step_per_dimension, out_of_bounds_cost,
+    Constraint, Covariance, Gaussian, HeadGradient, KlSplit, Multiplier, PerDimension, Real, Temperature,
+    WeightedActions, Workspace, e_step, m_step, m_step_per_dimension, out_of_bounds_cost,
 };
 
 use crate::harness::{Case, Checks, Family};
@@ -87,15 +87,20 @@ impl Family for Diagonal {
         let (mut d_mean, mut d_stddev) = (vec![T::zero(); b * n], vec![T::zero(); b * n]);
         let mut run = |states: std::ops::Range<usize>, kl_mean: &mut [T], kl_stddev: &mut [T]| {
             let (heads, rows) = (states.start * n..states.end * n, states.start * m..states.end * m);
-            let target = Gaussian::new(Covariance::Diagonal, n, &target_mean[heads.clone()], &target_stddev[heads.clone()]);
-            let online = Gaussian::new(Covariance::Diagonal, n, &online_mean[heads.clone()], &online_stddev[heads.clone()]);
-            let samples =
-                WeightedActions { actions: &actions[rows.start * n..rows.end * n], weights: &weights[rows] };
+            let target =
+                Gaussian::new(Covariance::Diagonal, n, &target_mean[heads.clone()], &target_stddev[heads.clone()]);
+            let online =
+                Gaussian::new(Covariance::Diagonal, n, &online_mean[heads.clone()], &online_stddev[heads.clone()]);
+            let samples = WeightedActions { actions: &actions[rows.start * n..rows.end * n], weights: &weights[rows] };
             let gradient = HeadGradient { mean: &mut d_mean[heads.clone()], factor: &mut d_stddev[heads] };
             let split = KlSplit::Decoupled;
             if per_dimension {
-                let dimensions =
-                    PerDimension { alpha_mean: &mean_values, alpha_covariance: &stddev_values, kl_mean, kl_covariance: kl_stddev };
+                let dimensions = PerDimension {
+                    alpha_mean: &mean_values,
+                    alpha_covariance: &stddev_values,
+                    kl_mean,
+                    kl_covariance: kl_stddev,
+                };
                 m_step_per_dimension(split, dimensions, &target, &online, samples, gradient, &mut workspace)
             } else {
                 let constraint =
@@ -113,8 +118,14 @@ impl Family for Diagonal {
         checks.add("kl_mean", &all_mean, case.want("components/kl_mean"));
         checks.add("kl_stddev", &all_stddev, case.want("components/kl_stddev"));
         let step = run(0..b, &mut kl_mean, &mut kl_stddev);
-        let losses = |names: [&str; 2]| vec![names.iter().map(|n| case.want(&format!("components/{n}"))[0]).sum::<f64>()];
-        checks.add_scaled("policy_loss", &[step.policy_loss], losses(["loss_policy_mean", "loss_policy_stddev"]), n as f64);
+        let losses =
+            |names: [&str; 2]| vec![names.iter().map(|n| case.want(&format!("components/{n}"))[0]).sum::<f64>()];
+        checks.add_scaled(
+            "policy_loss",
+            &[step.policy_loss],
+            losses(["loss_policy_mean", "loss_policy_stddev"]),
+            n as f64,
+        );
         checks.add("loss_kl", &[step.loss - step.policy_loss], losses(["loss_kl_mean", "loss_kl_stddev"]));
         checks.add("online_mean", &d_mean, case.want("grads/online_mean"));
         checks.add("online_stddev", &d_stddev, case.want("grads/online_stddev"));

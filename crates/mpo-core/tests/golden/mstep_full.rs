@@ -1,8 +1,8 @@
 //! `mstep_full*.json`: full-covariance densities, divergences and Lagrangians.
 
 use mpo_core::{
-    Constraint, Covariance, Gaussian, HeadGradient, KlSplit, MStep, Real, WeightedActions, Workspace, m_step, packed_len,
-    sigmoid,
+    Constraint, Covariance, Gaussian, HeadGradient, KlSplit, MStep, Real, WeightedActions, Workspace, m_step,
+    packed_len, sigmoid,
 };
 
 use crate::harness::{Case, Checks, Family};
@@ -71,11 +71,8 @@ impl Family for Full {
             let want = pack(&case.want(&format!("{key}/d_chol")), n);
             checks.add_scaled(format!("{key} d_chol"), &d_factor, want, scale);
             let diagonal = |i: usize| (0..n).any(|k| i % packed_len(n) == packed_len(k + 1) - 1);
-            let through_softplus: Vec<T> = d_factor
-                .iter()
-                .enumerate()
-                .map(|(i, &d)| if diagonal(i) { d * sigmoid(raw[i]) } else { d })
-                .collect();
+            let through_softplus: Vec<T> =
+                d_factor.iter().enumerate().map(|(i, &d)| if diagonal(i) { d * sigmoid(raw[i]) } else { d }).collect();
             let want = pack(&case.want(&format!("{key}/d_raw")), n);
             checks.add_scaled(format!("{key} d_raw"), &through_softplus, want, scale);
             assert!(step.loss.is_finite());
@@ -94,7 +91,8 @@ impl Family for Full {
             let result = run(&zeros, split, zero, one);
             expect("grad_kl_cov", result.clone(), result.0.kl_covariance);
         }
-        let bounds = alpha_mean * case.number("duals/epsilon_mean") + alpha_covariance * case.number("duals/epsilon_cov");
+        let bounds =
+            alpha_mean * case.number("duals/epsilon_mean") + alpha_covariance * case.number("duals/epsilon_cov");
         let result = run(&weights, KlSplit::Exact, alpha_mean, alpha_covariance);
         expect("lagrangian_paper", result.clone(), result.0.loss - bounds);
         let result = run(&weights, KlSplit::Decoupled, alpha_mean, alpha_covariance);

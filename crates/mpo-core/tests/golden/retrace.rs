@@ -57,8 +57,7 @@ impl Family for Discrete {
             .zip(pi.chunks_exact(actions))
             .map(|(q, pi)| q.iter().zip(pi).map(|(&q, &pi)| q * pi).sum())
             .collect();
-        let log_rho: Vec<T> =
-            (0..=k).map(|t| pi[t * actions + taken[t]].ln() - behaviour[t].ln()).collect();
+        let log_rho: Vec<T> = (0..=k).map(|t| pi[t * actions + taken[t]].ln() - behaviour[t].ln()).collect();
         let c: Vec<T> = log_rho.iter().map(|&x| trace_coefficient(x, lambda)).collect();
         checks.add("c", &c, case.want("c"));
         let q_t: Vec<T> = (0..k).map(|t| q[t * actions + taken[t]]).collect();

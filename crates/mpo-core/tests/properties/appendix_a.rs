@@ -62,7 +62,8 @@ impl Mdp {
     /// `(T^{pi,q} V)(s) = E_q[ r + gamma E V(s') ] - alpha KL(q || pi)`.
     fn operator(&self, pi: &[f64], q: &[f64], v: &[f64]) -> Vec<f64> {
         let values = self.q_of(v);
-        let rows = q.chunks_exact(self.actions).zip(pi.chunks_exact(self.actions)).zip(values.chunks_exact(self.actions));
+        let rows =
+            q.chunks_exact(self.actions).zip(pi.chunks_exact(self.actions)).zip(values.chunks_exact(self.actions));
         rows.map(|((q, pi), values)| {
             let terms = q.iter().zip(pi).zip(values);
             terms.map(|((q, pi), value)| q * (value - self.alpha * (q / pi).ln())).sum()
@@ -93,7 +94,8 @@ impl Mdp {
         let chain = self.chain(q);
         let mut system: Vec<Vec<f64>> = (0..n)
             .map(|s| {
-                let mut row: Vec<f64> = (0..n).map(|t| f64::from(u8::from(s == t)) - self.gamma * chain[s * n + t]).collect();
+                let mut row: Vec<f64> =
+                    (0..n).map(|t| f64::from(u8::from(s == t)) - self.gamma * chain[s * n + t]).collect();
                 row.push(reward[s]);
                 row
             })
@@ -122,7 +124,8 @@ impl Mdp {
         let chain = self.chain(q);
         let mut system: Vec<Vec<f64>> = (0..n)
             .map(|t| {
-                let mut row: Vec<f64> = (0..n).map(|s| f64::from(u8::from(s == t)) - self.gamma * chain[s * n + t]).collect();
+                let mut row: Vec<f64> =
+                    (0..n).map(|s| f64::from(u8::from(s == t)) - self.gamma * chain[s * n + t]).collect();
                 row.push(1.0 / n as f64);
                 row
             })

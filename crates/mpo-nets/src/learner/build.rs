@@ -7,8 +7,8 @@ use dfdx::{
 
 use super::{LearnerStep, MpoLearner};
 use crate::{
-    Covariance, Critic, GaussianHead, GaussianPolicy, LayerNormTorso, Layout, MpoConfig, Network, NetworkConfig, NetsError,
-    PlainTorso, Torso, TorsoKind,
+    Covariance, Critic, GaussianHead, GaussianPolicy, LayerNormTorso, Layout, MpoConfig, NetsError, Network,
+    NetworkConfig, PlainTorso, Torso, TorsoKind,
 };
 
 /// A layout and the parameters' initial values.
@@ -64,7 +64,9 @@ pub fn cpu_learner<const OBS: usize, const ACT: usize, const DIAGONAL: usize, co
 #[macro_export]
 macro_rules! learner_for {
     ($observation:literal, $action:literal, $network:expr, $mpo:expr, $seed:expr) => {
-        $crate::cpu_learner::<$observation, $action, { 2 * $action }, { $action * ($action + 3) / 2 }>($network, $mpo, $seed)
+        $crate::cpu_learner::<$observation, $action, { 2 * $action }, { $action * ($action + 3) / 2 }>(
+            $network, $mpo, $seed,
+        )
     };
 }
 

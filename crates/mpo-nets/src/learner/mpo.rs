@@ -1,13 +1,13 @@
 //! MPO on the CPU: Retrace, E-step, M-step and Adam on two networks and their targets.
 
 use mpo_core::{
-    Constraint, Gaussian, HeadGradient, Multiplier, Temperature, Transitions, WeightedActions, Workspace, e_step, m_step,
-    retrace_windows, solve_temperature,
+    Constraint, Gaussian, HeadGradient, Multiplier, Temperature, Transitions, WeightedActions, Workspace, e_step,
+    m_step, retrace_windows, solve_temperature,
 };
 
 use super::{BatchView, LearnerStep, UpdateStats, build::Initial};
 use crate::{
-    Activations, Adam, GaussianHead, Layout, MpoConfig, Network, NetworkConfig, NetsError, TemperatureMode,
+    Activations, Adam, GaussianHead, Layout, MpoConfig, NetsError, Network, NetworkConfig, TemperatureMode,
     checkpoint::{Reader, Writer},
     clip_by_global_norm,
     kernels::clip_unit,
@@ -43,10 +43,19 @@ impl Trained {
 
     fn save(&self, writer: &mut Writer) {
         let (step, first, second) = self.adam.state();
-        let parts = [("online", &self.parameters[..]), ("target", &self.target), ("adam.first", first), ("adam.second", second)];
+        let parts = [
+            ("online", &self.parameters[..]),
+            ("target", &self.target),
+            ("adam.first", first),
+            ("adam.second", second),
+        ];
         for (part, values) in parts {
             for entry in self.layout.entries() {
-                writer.array(format!("{}.{part}.{}", self.name, entry.name), &entry.shape, &values[entry.range.clone()]);
+                writer.array(
+                    format!("{}.{part}.{}", self.name, entry.name),
+                    &entry.shape,
+                    &values[entry.range.clone()],
+                );
             }
         }
         writer.number(format!("{}.adam.step", self.name), step);
@@ -367,11 +376,7 @@ impl LearnerStep for MpoLearner {
     fn update(&mut self, batch: &BatchView<'_>) -> Result<UpdateStats, NetsError> {
         let (transitions, windows) = (batch.rewards.len(), batch.lengths.len());
         assert!(transitions > 0, "an update needs at least one transition");
-        assert_eq!(
-            batch.observations.len(),
-            (transitions + windows) * self.observation,
-            "observations of the batch"
-        );
+        assert_eq!(batch.observations.len(), (transitions + windows) * self.observation, "observations of the batch");
         self.buffers.resize(transitions, windows, self.observation, self.config.action_samples, &self.head);
         self.buffers.gather(batch, transitions, self.observation);
 
