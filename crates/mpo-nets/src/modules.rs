@@ -167,7 +167,7 @@ impl<
             assert!(
                 HEAD == 2 * ACT || HEAD == ACT + ACT * (ACT + 1) / 2,
                 "HEAD is ACT + ACT or ACT + ACT (ACT + 1) / 2"
-            )
+            );
         };
         v.visit_fields(
             (

@@ -22,42 +22,49 @@ fn batch_major<T: Copy>(x: &[T], b: usize, m: usize) -> Vec<T> {
     out
 }
 
+/// The E-step, and the penalty's own: the weights summed and the loss of both temperatures.
+fn e_steps<T: Real>(case: &Case<'_>, actions: &[T], checks: &mut Checks) -> (Vec<T>, T) {
+    let (b, n, m) = (case.size("B"), case.size("D"), case.size("N"));
+    let q = batch_major(&case.array::<T>("q_values"), b, m);
+    let want_samples = |path: &str| batch_major(&case.want(path), b, m);
+    let eta = Temperature::from_raw(case.number::<T>("duals/log_temperature"));
+    checks.add("temperature", &[eta.value()], case.want("components/temperature"));
+    let epsilon = case.number::<T>("config/epsilon");
+    let mut weights = vec![T::zero(); b * m];
+    let step = e_step(&q, m, eta.value(), epsilon, &mut weights);
+    checks.add_scaled("weights", &weights, want_samples("components/weights"), 1.0 / m as f64);
+    checks.add_scaled("loss_temperature_q", &[step.dual], case.want("components/loss_temperature_q"), 1.0);
+    let d_raw = eta.gradient(step.d_eta);
+    checks.add_scaled("log_temperature", &[d_raw], case.want("grads/log_temperature"), epsilon.wide());
+    let mut loss_temperature = step.dual;
+    if case.has("duals/log_penalty_temperature") {
+        let (low, high) = (vec![-T::one(); n], vec![T::one(); n]);
+        let mut cost = vec![T::zero(); b * m];
+        out_of_bounds_cost(actions, &low, &high, &mut cost);
+        checks.add("penalty_cost", &cost, want_samples("components/penalty_cost"));
+        let eta = Temperature::from_raw(case.number::<T>("duals/log_penalty_temperature"));
+        let epsilon = case.number::<T>("config/epsilon_penalty");
+        let mut extra = vec![T::zero(); b * m];
+        let step = e_step(&cost, m, eta.value(), epsilon, &mut extra);
+        checks.add_scaled("penalty_weights", &extra, want_samples("components/penalty_weights"), 1.0 / m as f64);
+        let want = case.want("components/loss_temperature_penalty");
+        checks.add_scaled("loss_temperature_penalty", &[step.dual], want, 1.0);
+        let d_raw = eta.gradient(step.d_eta);
+        checks.add_scaled("log_penalty_temperature", &[d_raw], case.want("grads/log_penalty_temperature"), 1e-2);
+        weights.iter_mut().zip(&extra).for_each(|(w, &e)| *w += e);
+        loss_temperature += step.dual;
+    }
+    checks.add_scaled("loss_temperature", &[loss_temperature], case.want("components/loss_temperature"), 1.0);
+    (weights, loss_temperature)
+}
+
 impl Family for Diagonal {
     fn checks<T: Real>(case: &Case<'_>, checks: &mut Checks) {
         let (b, n, m) = (case.size("B"), case.size("D"), case.size("N"));
         let actions = batch_major(&case.array::<T>("actions"), b, m);
-        let q = batch_major(&case.array::<T>("q_values"), b, m);
         let want_samples = |path: &str| batch_major(&case.want(path), b, m);
 
-        // E-step, and the penalty's own.
-        let eta = Temperature::from_raw(case.number::<T>("duals/log_temperature"));
-        checks.add("temperature", &[eta.value()], case.want("components/temperature"));
-        let epsilon = case.number::<T>("config/epsilon");
-        let mut weights = vec![T::zero(); b * m];
-        let step = e_step(&q, m, eta.value(), epsilon, &mut weights);
-        checks.add_scaled("weights", &weights, want_samples("components/weights"), 1.0 / m as f64);
-        checks.add_scaled("loss_temperature_q", &[step.dual], case.want("components/loss_temperature_q"), 1.0);
-        let d_raw = eta.gradient(step.d_eta);
-        checks.add_scaled("log_temperature", &[d_raw], case.want("grads/log_temperature"), epsilon.wide());
-        let mut loss_temperature = step.dual;
-        if case.has("duals/log_penalty_temperature") {
-            let (low, high) = (vec![-T::one(); n], vec![T::one(); n]);
-            let mut cost = vec![T::zero(); b * m];
-            out_of_bounds_cost(&actions, &low, &high, &mut cost);
-            checks.add("penalty_cost", &cost, want_samples("components/penalty_cost"));
-            let eta = Temperature::from_raw(case.number::<T>("duals/log_penalty_temperature"));
-            let epsilon = case.number::<T>("config/epsilon_penalty");
-            let mut extra = vec![T::zero(); b * m];
-            let step = e_step(&cost, m, eta.value(), epsilon, &mut extra);
-            checks.add_scaled("penalty_weights", &extra, want_samples("components/penalty_weights"), 1.0 / m as f64);
-            let want = case.want("components/loss_temperature_penalty");
-            checks.add_scaled("loss_temperature_penalty", &[step.dual], want, 1.0);
-            let d_raw = eta.gradient(step.d_eta);
-            checks.add_scaled("log_penalty_temperature", &[d_raw], case.want("grads/log_penalty_temperature"), 1e-2);
-            weights.iter_mut().zip(&extra).for_each(|(w, &e)| *w += e);
-            loss_temperature += step.dual;
-        }
-        checks.add_scaled("loss_temperature", &[loss_temperature], case.want("components/loss_temperature"), 1.0);
+        let (weights, loss_temperature) = e_steps(case, &actions, checks);
 
         // Densities.
         let (target_mean, target_stddev) = (case.array::<T>("target_mean"), case.array::<T>("target_stddev"));
