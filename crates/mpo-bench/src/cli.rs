@@ -21,6 +21,8 @@ pub enum Command {
     Train(TrainOptions),
     /// Play episodes with a run's newest checkpoint, without exploration
     Eval(EvalOptions),
+    /// Film an episode of a run's newest policy
+    Play(PlayOptions),
     /// List the tasks
     Tasks,
     /// Draw learning curves, one panel per task
@@ -79,6 +81,25 @@ pub struct EvalOptions {
     /// Seed of the environment
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
+}
+
+/// `mpo play`
+#[derive(Args, Debug)]
+pub struct PlayOptions {
+    /// Run directory
+    pub run: PathBuf,
+    /// Film to write
+    #[arg(long, value_name = "FILE")]
+    pub gif: PathBuf,
+    /// Length of the film, in seconds of the task's time
+    #[arg(long, value_name = "S", default_value_t = 10.0, value_parser = parse_seconds)]
+    pub seconds: f64,
+    /// Pixels
+    #[arg(long, value_name = "WIDTHxHEIGHT", default_value = "320x240", value_parser = parse_size)]
+    pub size: (usize, usize),
+    /// Seed of the environment
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u32,
 }
 
 /// `mpo plot`
@@ -177,6 +198,19 @@ fn parse_seeds(text: &str) -> Result<Range<u64>, String> {
 
 fn parse_count(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|&count| count > 0).ok_or_else(|| "give a whole number from 1".to_owned())
+}
+
+fn parse_seconds(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|&seconds: &f64| seconds.is_finite() && seconds > 0.0)
+        .ok_or_else(|| "give a number of seconds above 0".to_owned())
+}
+
+fn parse_size(text: &str) -> Result<(usize, usize), String> {
+    let sides =
+        text.split_once('x').and_then(|(width, height)| Some((parse_count(width).ok()?, parse_count(height).ok()?)));
+    sides.ok_or_else(|| "give pixels as WIDTHxHEIGHT, for example 320x240".to_owned())
 }
 
 fn parse_seed_count(text: &str) -> Result<u64, String> {

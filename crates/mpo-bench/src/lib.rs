@@ -1,6 +1,6 @@
 //! The parts of the program `mpo`: one file per subcommand, and what they share.
 //!
-//! [`cli`] says what the command line accepts. [`train`], [`experiment`], [`eval`], [`plot`], [`table`], [`tasks`] and
+//! [`cli`] says what the command line accepts. [`train`], [`experiment`], [`eval`], [`play`], [`plot`], [`table`], [`tasks`] and
 //! [`random`] each run one subcommand. Training goes through [`pool`], which [`progress`] watches and [`interrupt`]
 //! stops. Tables and figures are made from [`records`] of run directories, beside [`anchors`].
 
@@ -12,6 +12,7 @@ pub mod eval;
 pub mod experiment;
 pub mod interrupt;
 pub mod output;
+pub mod play;
 pub mod plot;
 pub mod pool;
 pub mod progress;

@@ -9,7 +9,7 @@ use mpo_bench::{
     cli::{Cli, Command},
     eval, experiment,
     interrupt::Ending,
-    output, plot, random, table, tasks, train,
+    output, play, plot, random, table, tasks, train,
 };
 
 fn main() -> ExitCode {
@@ -28,6 +28,7 @@ fn run(command: Command) -> anyhow::Result<Ending> {
         Command::Train(options) => return train::command(&options),
         Command::Experiment(options) => return experiment::command(&options),
         Command::Eval(options) => eval::command(&options)?,
+        Command::Play(options) => play::command(&options)?,
         Command::Tasks => tasks::command()?,
         Command::Plot(options) => plot::command(&options)?,
         Command::Table(options) => table::command(&options)?,

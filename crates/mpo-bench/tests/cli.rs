@@ -191,3 +191,12 @@ fn the_presets_parse() {
         assert!(stdout.lines().count() > 3, "{name}: {stdout}");
     }
 }
+
+#[test]
+fn a_film_needs_a_run_and_a_sensible_size() {
+    let folder = folder();
+    fails(folder.path(), &["play", "nowhere", "--gif", "a.gif"], 1, &["nowhere"]);
+    fails(folder.path(), &["play", "nowhere", "--gif", "a.gif", "--size", "320"], 2, &["WIDTHxHEIGHT"]);
+    fails(folder.path(), &["play", "nowhere", "--gif", "a.gif", "--size", "90000x10"], 1, &["at most 65535 pixels"]);
+    assert!(!folder.path().join("a.gif").exists());
+}
