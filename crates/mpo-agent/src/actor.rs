@@ -9,11 +9,11 @@ use crate::seeds::{Stream, standard_normals};
 /// One sampled action, borrowed from the [`Actor`] until it acts again.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Decision<'a> {
-    /// The policy's sample, unclipped: what the replay stores, [actions].
+    /// The policy's sample, unclipped: what the replay stores, `[actions]`.
     pub action: &'a [f32],
     /// log pi(action | observation) of the unclipped sample, in nats.
     pub log_prob: f32,
-    /// The sample clipped to the environment's bounds: what the environment is given, [actions].
+    /// The sample clipped to the environment's bounds: what the environment is given, `[actions]`.
     pub applied: &'a [f64],
 }
 
@@ -64,7 +64,7 @@ impl Actor {
         &self.stream
     }
 
-    /// Samples an action for `observation` ([observations], the environment's units).
+    /// Samples an action for `observation` (`[observations]`, the environment's units).
     ///
     /// # Errors
     /// [`AgentError::NonFinite`] when the observation, rounded to `f32`, or the action is not finite.

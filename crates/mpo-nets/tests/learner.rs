@@ -211,3 +211,24 @@ fn a_sampled_row_has_the_density_that_mpo_core_gives_it() {
         }
     }
 }
+
+#[test]
+fn the_fused_optimiser_is_mpo_cores_adam_after_its_clipping() {
+    let mut fused = mpo_nets::Adam::new(50, 1e-2);
+    let reference = mpo_core::Adam::<f64>::new(1e-2);
+    let (mut parameters, mut wanted) = (vec![0.5_f32; 50], vec![0.5_f64; 50]);
+    let (mut first, mut second) = (vec![0.0; 50], vec![0.0; 50]);
+    for step in 1..=60 {
+        let mut gradient = vec![0.0_f32; 50];
+        Noise::new(step).fill(&mut gradient);
+        let (norm, factor) = mpo_nets::clip_by_global_norm(&gradient, 5.0);
+        fused.update(&mut parameters, &gradient, factor);
+        let mut gradient: Vec<f64> = gradient.iter().map(|&g| f64::from(g)).collect();
+        let wanted_norm = mpo_core::clip_by_global_norm(&mut gradient, 5.0);
+        assert!((f64::from(norm) - wanted_norm).abs() < 1e-5 * wanted_norm);
+        reference.step(step, &mut wanted, &gradient, &mut first, &mut second);
+        for (a, b) in parameters.iter().zip(&wanted) {
+            assert!((f64::from(*a) - b).abs() < 1e-5, "step {step}: {a} and {b}");
+        }
+    }
+}
