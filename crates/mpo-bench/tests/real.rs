@@ -186,6 +186,26 @@ fn a_library_that_is_not_mujoco_is_named() {
 }
 
 #[test]
+fn physics_that_diverges_is_an_error_with_task_and_time() {
+    if !mujoco() {
+        return;
+    }
+    // A cart so strongly driven that the simulation cannot follow.
+    let folder = temporary();
+    let found = Assets::locate().expect("the files are here");
+    fs::create_dir_all(folder.path().join("suite/common")).expect("writable");
+    for name in ["common/materials.xml", "common/skybox.xml", "common/visual.xml", "cartpole.xml"] {
+        let text = fs::read_to_string(found.suite.join(name)).expect("a file of the suite");
+        assert!(name != "cartpole.xml" || text.contains("gear=\"10\""), "the model's drive has another strength");
+        fs::write(folder.path().join("suite").join(name), text.replace("gear=\"10\"", "gear=\"1e14\""))
+            .expect("writable");
+    }
+    let mut command = train(&folder.path().join("run"), 1000);
+    command.env("MPO_MUJOCO_LIBRARY", &found.library).env("MPO_DM_CONTROL", folder.path());
+    fails(&mut command, &["cartpole-swingup", "simulation time", "mjWARN"]);
+}
+
+#[test]
 fn an_episode_can_be_filmed() {
     if !mujoco() {
         return;
