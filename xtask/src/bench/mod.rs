@@ -1,0 +1,28 @@
+//! `cargo xtask bench`: this workspace's parts against their peers, taking turns in one run.
+//!
+//! Turns, because a shared machine's speed drifts: a ratio of neighbouring turns is worth more than two rates measured apart.
+//! Rates are given per second of wall time and per second of processor time; on a machine that also does other work the
+//! second is the one to trust. Every race lives in a file of its own.
+
+mod learner;
+pub(crate) mod peers;
+mod side;
+
+use anyhow::Result;
+
+/// What there is to race.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Race {
+    /// One MPO update, against the same update in jitted JAX.
+    Learner(learner::Options),
+}
+
+/// Races, prints a table and writes JSON if asked.
+///
+/// # Errors
+/// When a side cannot be built, installed or started, or stops answering.
+pub(crate) fn run(race: &Race) -> Result<()> {
+    match race {
+        Race::Learner(options) => learner::run(options),
+    }
+}
