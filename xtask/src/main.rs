@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "xtask is a program for people at a terminal")]
 
+mod align;
 mod bench;
 mod ci;
 mod process;
@@ -27,6 +28,9 @@ enum Command {
     /// Race this workspace's parts against their peers, in turns and in one run.
     #[command(subcommand)]
     Bench(bench::Race),
+    /// Play this workspace's environments beside the originals and compare every number.
+    #[command(subcommand)]
+    Align(align::Suite),
     /// All that continuous integration checks, in its order.
     Ci,
     /// Check the architecture's absences: what must not be where.
@@ -39,6 +43,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&options),
         Command::Reproduce(experiment) => reproduce::run(&experiment),
         Command::Bench(race) => bench::run(&race),
+        Command::Align(suite) => align::run(&suite),
         Command::Ci => ci::run(),
         Command::Tidy => tidy::run(),
     };

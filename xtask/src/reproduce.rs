@@ -18,6 +18,10 @@ pub(crate) struct ControlSuite {
     /// How much compute to spend: see REPRODUCING.md.
     #[arg(long, value_enum, default_value_t = Preset::Quick)]
     preset: Preset,
+    /// A figure of the paper that compares learners, in place of MPO's table: 2 (seven learners on three tasks) or 4 (four
+    /// learners on all tasks).
+    #[arg(long, value_name = "N", value_parser = clap::builder::PossibleValuesParser::new(FIGURES))]
+    figure: Option<String>,
     /// Only the tasks whose name matches, such as 'cartpole-*'.
     #[arg(long, value_name = "GLOB")]
     tasks: Option<String>,
@@ -35,7 +39,10 @@ pub(crate) struct ControlSuite {
     jobs: Option<u32>,
 }
 
-/// Named amounts of compute.
+/// The figures that there are experiments for.
+const FIGURES: [&str; 2] = ["2", "4"];
+
+/// Named amounts of compute. What they are of a figure is said in `experiments/figure-N/`.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Preset {
     /// Four tasks, one seed, briefly: shows that everything works and that MPO learns.
@@ -70,12 +77,13 @@ pub(crate) fn run(experiment: &Experiment) -> Result<()> {
 
 fn command(options: &ControlSuite) -> Command {
     let preset = options.preset.name();
-    let runs = options.runs.as_deref().map_or_else(|| format!("runs/control-suite-{preset}").into(), from_root);
+    let experiment = options.figure.as_ref().map_or("control-suite".to_owned(), |figure| format!("figure-{figure}"));
+    let runs = options.runs.as_deref().map_or_else(|| format!("runs/{experiment}-{preset}").into(), from_root);
     // Cargo may be configured to build elsewhere; the variable is its own.
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| process::root().join("target"), PathBuf::from);
     let program = target.join("release").join(format!("mpo{}", std::env::consts::EXE_SUFFIX));
     let mut command = Command::new(program);
-    command.current_dir(process::root()).arg("experiment").arg(format!("experiments/control-suite/{preset}.toml"));
+    command.current_dir(process::root()).arg("experiment").arg(format!("experiments/{experiment}/{preset}.toml"));
     command.arg("--runs").arg(runs);
     if let Some(tasks) = &options.tasks {
         command.args(["--tasks", tasks]);
@@ -119,13 +127,35 @@ mod tests {
     use super::*;
 
     fn options() -> ControlSuite {
-        ControlSuite { preset: Preset::Quick, tasks: None, seeds: None, dry_run: false, runs: None, jobs: None }
+        ControlSuite {
+            preset: Preset::Quick,
+            figure: None,
+            tasks: None,
+            seeds: None,
+            dry_run: false,
+            runs: None,
+            jobs: None,
+        }
     }
 
     #[test]
     fn a_preset_names_its_file_and_its_runs() {
         let shown = process::show(&command(&options()));
         assert_eq!(shown, "mpo experiment experiments/control-suite/quick.toml --runs runs/control-suite-quick");
+    }
+
+    #[test]
+    fn a_figure_has_its_own_file_at_every_preset() {
+        for figure in FIGURES {
+            for preset in [Preset::Quick, Preset::Standard, Preset::Paper] {
+                let options = ControlSuite { preset, figure: Some(figure.to_owned()), ..options() };
+                let name = preset.name();
+                let file = format!("experiments/figure-{figure}/{name}.toml");
+                let expected = format!("mpo experiment {file} --runs runs/figure-{figure}-{name}");
+                assert_eq!(process::show(&command(&options)), expected);
+                assert!(process::root().join(&file).is_file(), "{file} is missing");
+            }
+        }
     }
 
     #[test]
@@ -139,6 +169,7 @@ mod tests {
     fn every_option_reaches_the_experiment() {
         let options = ControlSuite {
             preset: Preset::Paper,
+            figure: None,
             tasks: Some("walker-*".to_owned()),
             seeds: Some(3),
             dry_run: true,

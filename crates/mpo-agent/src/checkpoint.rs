@@ -22,7 +22,7 @@ const LEARNER: &str = "learner.safetensors";
 const REPLAY: &str = "replay.bin";
 const RUN: &str = "run.json";
 const MANIFEST: &str = "MANIFEST.json";
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// How many checkpoints are kept: the newest, and one to go back to.
 const KEPT: usize = 2;
 
@@ -35,11 +35,22 @@ pub(crate) struct RunState {
     pub(crate) counters: Counters,
     /// Set when the run had ended.
     pub(crate) finished: Option<Reason>,
-    /// The training environment's state between two episodes, in hexadecimal digits.
-    pub(crate) environment: String,
+    /// Each actor's environment between two episodes, in hexadecimal digits.
+    pub(crate) environments: Vec<String>,
     pub(crate) streams: Streams,
     /// Lengths of the growing files.
     pub(crate) files: BTreeMap<String, u64>,
+}
+
+impl RunState {
+    /// An actor's environment and stream.
+    ///
+    /// # Panics
+    /// If there are fewer actors: the settings, which were compared before, say how many.
+    pub(crate) fn actor(&self, lane: usize) -> (Vec<u8>, Stream) {
+        // A state that is no hexadecimal is passed on empty: the environment names what is wrong.
+        (files::unhex(&self.environments[lane]).unwrap_or_default(), self.streams.actors[lane].clone())
+    }
 }
 
 /// How far a run is.
@@ -54,13 +65,16 @@ pub(crate) struct Counters {
     pub(crate) evaluations: u64,
     /// Millionths of an update that are due.
     pub(crate) update_credit: u64,
+    /// Transitions since an on-policy learner's last round.
+    pub(crate) collected: u64,
 }
 
 /// The random streams that this crate keeps.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Streams {
-    pub(crate) actor: Stream,
+    /// One for each actor.
+    pub(crate) actors: Vec<Stream>,
     pub(crate) replay: Stream,
 }
 

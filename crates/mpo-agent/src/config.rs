@@ -1,4 +1,4 @@
-//! A run's settings: defaults, then a profile, then a file, then single keys.
+//! A run's settings: defaults, then a profile, then what the algorithm needs, then a file, then single keys.
 //!
 //! ```
 //! use mpo_agent::{Config, Profile};
@@ -24,21 +24,12 @@ use std::fs;
 use std::path::Path;
 use std::str::FromStr;
 
-use mpo_nets::{MpoConfig, NetsError, NetworkConfig};
+use mpo_nets::{Algorithm, LearnerConfig, NetsError, NetworkConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::AgentError;
 use crate::error::AtPath;
 use layers::Layers;
-
-/// The learning algorithm.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Algorithm {
-    /// Maximum a Posteriori Policy Optimisation.
-    #[default]
-    Mpo,
-}
 
 /// Everything that decides a run, as it stands in the run's `config.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,8 +37,6 @@ pub enum Algorithm {
 pub struct Config {
     /// The task's name, for instance `control/cheetah-run`. There is no default.
     pub task: String,
-    /// The learning algorithm.
-    pub algorithm: Algorithm,
     /// The root of every random stream.
     pub seed: u64,
     /// Environment steps to train for. Episodes are not cut: a run ends with the episode that reaches them.
@@ -55,7 +44,7 @@ pub struct Config {
     /// The networks' architecture.
     pub network: NetworkConfig,
     /// Hyper-parameters of the update.
-    pub learner: MpoConfig,
+    pub learner: LearnerConfig,
     /// The replay buffer and what is drawn from it.
     pub replay: ReplayConfig,
     /// Warm-up, ratio of updates to steps, evaluations and checkpoints.
@@ -82,7 +71,10 @@ pub struct TrainingConfig {
     pub warmup_steps: u64,
     /// Updates per environment step after the warm-up; counted in millionths, so 0.25 is one update every fourth step.
     pub updates_per_step: f64,
-    /// Steps between two copies of the learner's policy into the actor within an episode; 0 copies
+    /// Actors beside the learner, each in a thread of its own with an environment of its own. With 0, acting and learning
+    /// take turns on one thread, and the run repeats itself bit for bit; with more, threads race and it does not.
+    pub actors: usize,
+    /// Steps between two copies of the learner's policy into an actor within an episode; 0 copies
     /// only at an episode's beginning.
     pub policy_refresh_steps: u64,
     /// Steps between two evaluations. There is always one at step 0 and one at the end.
@@ -100,11 +92,10 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             task: String::new(),
-            algorithm: Algorithm::Mpo,
             seed: 0,
             steps: 1_000_000,
             network: NetworkConfig::default(),
-            learner: MpoConfig::default(),
+            learner: LearnerConfig::default(),
             replay: ReplayConfig::default(),
             training: TrainingConfig::default(),
         }
@@ -117,11 +108,19 @@ impl Default for ReplayConfig {
     }
 }
 
+impl TrainingConfig {
+    /// Lanes of the replay: one for each actor.
+    pub(crate) fn lanes(&self) -> usize {
+        self.actors.max(1)
+    }
+}
+
 impl Default for TrainingConfig {
     fn default() -> Self {
         Self {
             warmup_steps: 1_000,
             updates_per_step: 0.5,
+            actors: 0,
             policy_refresh_steps: 0,
             evaluation_period: 10_000,
             evaluation_episodes: 10,
@@ -158,6 +157,19 @@ impl Profile {
     }
 }
 
+/// What an algorithm needs otherwise than MPO does, as a file to be applied after the profile's.
+fn algorithm_file(algorithm: Algorithm) -> Option<(&'static str, &'static str)> {
+    match algorithm {
+        Algorithm::ActorCritic => {
+            Some(("settings of actor_critic", include_str!("../profiles/algorithms/actor_critic.toml")))
+        }
+        Algorithm::Epg => Some(("settings of epg", include_str!("../profiles/algorithms/epg.toml"))),
+        Algorithm::Ddpg => Some(("settings of ddpg", include_str!("../profiles/algorithms/ddpg.toml"))),
+        Algorithm::Ppo => Some(("settings of ppo", include_str!("../profiles/algorithms/ppo.toml"))),
+        _ => None,
+    }
+}
+
 impl FromStr for Profile {
     type Err = AgentError;
 
@@ -180,8 +192,8 @@ impl std::fmt::Display for Profile {
 }
 
 impl Config {
-    /// Lays `profile`, then `file`, then `sets` (dotted key, value) over the defaults; the last word
-    /// wins. A file may be partial; a value in `sets` is TOML, or else taken as a string. The same
+    /// Lays `profile`, then what the algorithm needs, then `file`, then `sets` (dotted key, value) over the defaults; the
+    /// last word wins. A file may be partial; a value in `sets` is TOML, or else taken as a string. The same
     /// format serves experiment presets.
     ///
     /// # Errors
@@ -196,9 +208,10 @@ impl Config {
         for (key, value) in sets {
             own.add_set(key, value)?;
         }
-        // The paper's network sizes depend on the task, and the task is said in the later layers.
+        // The paper's network sizes depend on the task, and some settings on the algorithm; both are said in the later
+        // layers.
         let mut layers = Layers::new();
-        for (name, text) in profile.files(&own.task()) {
+        for (name, text) in profile.files(&own.task()).into_iter().chain(algorithm_file(own.algorithm())) {
             layers.add_file(Path::new(name), text)?;
         }
         layers.append(own);
@@ -276,6 +289,10 @@ impl Config {
         if !(0.0..=1000.0).contains(&ratio) || (ratio > 0.0 && updates_in_millionths(ratio) == 0) {
             let range = "must be 0, or between 0.000001 and 1000";
             return Err(value("training.updates_per_step", ratio, range));
+        }
+        if training.actors > 0 && self.learner.algorithm == Algorithm::Ppo {
+            let problem = "must be 0 for ppo, whose rounds of acting and learning take turns";
+            return Err(value("training.actors", training.actors, problem));
         }
         if training.stop_at_return.is_some_and(f64::is_nan) {
             return Err(value("training.stop_at_return", "nan", "must be a number"));

@@ -102,6 +102,9 @@ pub enum AgentError {
         /// The directory.
         path: PathBuf,
     },
+    /// An actor gave up its episode because another thread of the run had failed; that one's error is the one reported.
+    #[error("an actor stopped because another thread of the run failed")]
+    Abandoned,
     /// `train` was called again after it had failed.
     #[error("this run failed before and its state in memory is incomplete; open it again with Run::resume({path:?})")]
     RunFailed {

@@ -1,6 +1,6 @@
 //! Sampling from the replay and updating the networks.
 
-use mpo_nets::{BatchView, LearnerStep, UpdateStats};
+use mpo_nets::{BatchView, Demand, LearnerStep, UpdateStats};
 use mpo_replay::{Batch, ReplayBuffer};
 
 use crate::AgentError;
@@ -34,12 +34,31 @@ impl Learner {
         Self { step, stream, batch: Batch::default(), sequences: replay.sequences, steps: replay.steps }
     }
 
-    /// One update on one batch.
+    /// The batches that the algorithm wants: windows of the past, or the present policy's newest episodes.
+    #[must_use]
+    pub fn demand(&self) -> Demand {
+        self.step.demand()
+    }
+
+    /// One update on one batch of windows from all that is stored.
     ///
     /// # Errors
     /// [`AgentError::Replay`] when the buffer is empty; [`AgentError::Learner`] when a loss is not finite.
     pub fn update(&mut self, replay: &ReplayBuffer) -> Result<UpdateStats, AgentError> {
         replay.sample(&mut self.stream, self.sequences, self.steps, &mut self.batch)?;
+        self.learn()
+    }
+
+    /// One round of updates on the newest `transitions` transitions, whole episodes in their order.
+    ///
+    /// # Errors
+    /// [`AgentError::Replay`] when the buffer holds fewer; [`AgentError::Learner`] when a loss is not finite.
+    pub fn update_on_newest(&mut self, replay: &ReplayBuffer, transitions: usize) -> Result<UpdateStats, AgentError> {
+        replay.latest(transitions, transitions, &mut self.batch)?;
+        self.learn()
+    }
+
+    fn learn(&mut self) -> Result<UpdateStats, AgentError> {
         let batch = &self.batch;
         Ok(self.step.update(&BatchView {
             lengths: &batch.lengths,

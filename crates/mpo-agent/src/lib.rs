@@ -39,11 +39,12 @@ mod seeds;
 mod shapes;
 
 pub use actor::{Actor, Decision};
-pub use config::{Algorithm, Config, Profile, ReplayConfig, TrainingConfig};
+pub use config::{Config, Profile, ReplayConfig, TrainingConfig};
 pub use environment_loop::{EnvironmentLoop, Episode};
 pub use error::AgentError;
 pub use evaluator::Evaluator;
 pub use learner::Learner;
+pub use mpo_nets::Algorithm;
 pub use provenance::{Process, Provenance};
 pub use records::{
     EpisodeRow, EvaluationRow, EvaluationSummary, Observer, Outcome, Reason, Silent, TimingRow, Warning,

@@ -1,5 +1,6 @@
 //! A run: training from a directory, into a directory, interrupted and resumed at will.
 
+mod concurrent;
 mod open;
 mod policy;
 mod training;
@@ -47,13 +48,13 @@ where
     }
 }
 
-/// The tasks of the control suite, by name.
+/// The tasks of the control suite and `mpo-envs`' examples, by name.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ControlSuite;
 
 impl EnvironmentFactory for ControlSuite {
     fn make(&self, task: &str, seed: u32) -> Result<Box<dyn Environment>, EnvError> {
-        mpo_envs::suite::load(task, seed)
+        mpo_envs::load(task, seed)
     }
 
     fn provenance(&self) -> BTreeMap<String, String> {
@@ -61,7 +62,7 @@ impl EnvironmentFactory for ControlSuite {
     }
 }
 
-/// What a run is built from. The default is the control suite and MPO on the CPU.
+/// What a run is built from. The default is the control suite and the algorithm that the settings name on the CPU.
 pub struct Parts {
     /// Makes the environments.
     pub environments: Box<dyn EnvironmentFactory>,
@@ -70,10 +71,16 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// Environments of your own, and MPO on the CPU.
+    /// Environments of your own, and the algorithm that the settings name on the CPU.
     #[must_use]
     pub fn with_environments(environments: impl EnvironmentFactory + 'static) -> Self {
         Self { environments: Box::new(environments), ..Self::default() }
+    }
+
+    /// A learner of your own, in these environments.
+    #[must_use]
+    pub fn learning_by(self, learners: impl LearnerFactory + 'static) -> Self {
+        Self { learners: Box::new(learners), ..self }
     }
 }
 
@@ -114,21 +121,28 @@ pub struct Run {
     config: Config,
     checkpoints: Checkpoints,
     last_checkpoint: Option<PathBuf>,
-    environment_loop: EnvironmentLoop,
+    collectors: Vec<Collector>,
     evaluator: Evaluator,
     learner: Learner,
     replay: ReplayBuffer,
-    writer: TrajectoryWriter,
     logs: Logs,
     counters: Counters,
     finished: Option<Reason>,
     evaluation: Option<EvaluationSummary>,
+    /// Step and policy of an evaluation that is still to be made.
+    deferred: Option<(u64, Vec<f32>)>,
     warnings: Vec<Warning>,
     warnings_told: usize,
     /// Set while training: an error leaves an unfinished episode in memory.
     failed: bool,
     /// Held, not read; a killed process's lock is released by the operating system.
     _lock: open::Lock,
+}
+
+/// An actor in its environment, with its lane of the replay.
+struct Collector {
+    environment_loop: EnvironmentLoop,
+    writer: TrajectoryWriter,
 }
 
 impl std::fmt::Debug for Run {

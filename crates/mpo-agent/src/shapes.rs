@@ -1,6 +1,6 @@
 //! The one place where a task's sizes become a statically-shaped learner.
 
-use mpo_nets::{LearnerStep, MpoConfig, NetworkConfig, learner_for};
+use mpo_nets::{LearnerConfig, LearnerStep, NetworkConfig, learner_for};
 
 use crate::AgentError;
 
@@ -13,8 +13,8 @@ pub struct Shape {
     pub action: usize,
 }
 
-/// Makes the learner of a run. Implement it to train a shape that is not compiled in, or an
-/// algorithm of your own.
+/// Makes the learner of a run. Implement it, or pass a closure of the same arguments, to train a shape that is not
+/// compiled in, or an algorithm of your own.
 pub trait LearnerFactory: Send {
     /// A learner for `shape` at the beginning of training, its initial parameters and its noise
     /// drawn from `seed`.
@@ -26,12 +26,27 @@ pub trait LearnerFactory: Send {
         &self,
         shape: Shape,
         network: &NetworkConfig,
-        learner: &MpoConfig,
+        learner: &LearnerConfig,
         seed: u64,
     ) -> Result<Box<dyn LearnerStep>, AgentError>;
 }
 
-/// MPO on the CPU, for every shape in [`SHAPES`].
+impl<F> LearnerFactory for F
+where
+    F: Fn(Shape, &NetworkConfig, &LearnerConfig, u64) -> Result<Box<dyn LearnerStep>, AgentError> + Send,
+{
+    fn make(
+        &self,
+        shape: Shape,
+        network: &NetworkConfig,
+        learner: &LearnerConfig,
+        seed: u64,
+    ) -> Result<Box<dyn LearnerStep>, AgentError> {
+        self(shape, network, learner, seed)
+    }
+}
+
+/// Every algorithm on the CPU, for every shape in [`SHAPES`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CpuLearners;
 
@@ -45,7 +60,7 @@ macro_rules! shapes {
                 &self,
                 shape: Shape,
                 network: &NetworkConfig,
-                learner: &MpoConfig,
+                learner: &LearnerConfig,
                 seed: u64,
             ) -> Result<Box<dyn LearnerStep>, AgentError> {
                 match (shape.observation, shape.action) {
@@ -89,7 +104,7 @@ mod tests {
     #[test]
     fn a_shape_that_is_not_compiled_in_names_the_line_to_add() {
         let shape = Shape { observation: 7, action: 3 };
-        let made = CpuLearners.make(shape, &NetworkConfig::default(), &MpoConfig::default(), 0);
+        let made = CpuLearners.make(shape, &NetworkConfig::default(), &LearnerConfig::default(), 0);
         let message = made.err().expect("there is no 7 x 3").to_string();
         assert!(message.contains("`7 x 3,`") && message.contains("shapes.rs"), "{message}");
     }

@@ -2,8 +2,11 @@
 
 use std::{ops::Range, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use mpo_agent::Profile;
+use clap::{
+    Args, Parser, Subcommand, ValueEnum,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+use mpo_agent::{Algorithm, Profile};
 
 /// Maximum a posteriori policy optimisation: train, evaluate, and reproduce the paper's tables.
 #[derive(Debug, Parser)]
@@ -21,10 +24,10 @@ pub enum Command {
     Train(TrainOptions),
     /// Play episodes with a run's newest checkpoint, without exploration
     Eval(EvalOptions),
-    /// Film an episode of a run's newest policy
+    /// Film an episode of a run's newest policy, or take a picture of it
     Play(PlayOptions),
     /// List the tasks
-    Tasks,
+    Tasks(TasksOptions),
     /// Draw learning curves, one panel per task
     Plot(PlotOptions),
     /// Tabulate final returns beside published ones
@@ -42,14 +45,18 @@ pub struct TrainOptions {
     #[arg(required_unless_present = "resume")]
     pub task: Option<String>,
     /// Go on with this run from its newest checkpoint
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["task", "run", "profile", "config", "set", "seed", "seeds", "steps", "jobs"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["task", "run", "profile", "algorithm", "config", "set", "seed", "seeds", "steps", "jobs"])]
     pub resume: Option<PathBuf>,
-    /// Run directory to make [default: runs/TASK/seed-N; with --seeds, seed-N inside DIR]
+    /// Run directory to make [default: runs/TASK/seed-N, of another algorithm than mpo
+    /// runs/ALGORITHM/TASK/seed-N; with --seeds, seed-N inside DIR]
     #[arg(long, value_name = "DIR")]
     pub run: Option<PathBuf>,
     /// Named settings to start from: default or paper
     #[arg(long, default_value_t = Profile::Default)]
     pub profile: Profile,
+    /// Learning algorithm, short for --set learner.algorithm=NAME [default: the settings' own, mpo]
+    #[arg(long, value_name = "NAME", value_parser = algorithm())]
+    pub algorithm: Option<Algorithm>,
     /// TOML file of settings, over the profile
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -89,9 +96,12 @@ pub struct PlayOptions {
     /// Run directory
     pub run: PathBuf,
     /// Film to write
+    #[arg(long, value_name = "FILE", required_unless_present = "png")]
+    pub gif: Option<PathBuf>,
+    /// Picture to write of the last moment
     #[arg(long, value_name = "FILE")]
-    pub gif: PathBuf,
-    /// Length of the film, in seconds of the task's time
+    pub png: Option<PathBuf>,
+    /// How long to play, in seconds of the task's time
     #[arg(long, value_name = "S", default_value_t = 10.0, value_parser = parse_seconds)]
     pub seconds: f64,
     /// Pixels
@@ -100,6 +110,14 @@ pub struct PlayOptions {
     /// Seed of the environment
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u32,
+}
+
+/// `mpo tasks`
+#[derive(Args, Debug)]
+pub struct TasksOptions {
+    /// Also take a picture of every task: DIR/TASK.png each, and all in DIR/contact-sheet.png
+    #[arg(long, value_name = "DIR")]
+    pub pictures: Option<PathBuf>,
 }
 
 /// `mpo plot`
@@ -114,6 +132,9 @@ pub struct PlotOptions {
     /// Title above the panels
     #[arg(long)]
     pub title: Option<String>,
+    /// Last step of the curves; the end of longer runs is a star
+    #[arg(long, value_name = "STEP")]
+    pub until: Option<u64>,
 }
 
 /// `mpo table`
@@ -147,7 +168,7 @@ pub enum Suite {
 pub struct ExperimentOptions {
     /// Experiment file, as experiments/control-suite/quick.toml
     pub file: PathBuf,
-    /// Folder for the runs, TASK/seed-N each, and for the tables and figures
+    /// Folder for the runs, TASK/seed-N or ALGORITHM/TASK/seed-N each, and for the tables and figures
     #[arg(long, value_name = "DIR")]
     pub runs: PathBuf,
     /// How many runs train side by side [default: one per processor]
@@ -176,6 +197,13 @@ pub struct RandomOptions {
     /// Seed of the environment and of the actions
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u32,
+}
+
+/// Names of algorithms; a misspelt one is answered with the nearest and with all.
+fn algorithm() -> impl TypedValueParser<Value = Algorithm> {
+    PossibleValuesParser::new(Algorithm::ALL.map(Algorithm::name)).try_map(|name| {
+        Algorithm::ALL.into_iter().find(|algorithm| algorithm.name() == name).ok_or("no algorithm has this name")
+    })
 }
 
 fn parse_setting(text: &str) -> Result<(String, String), String> {

@@ -2,7 +2,8 @@
 //!
 //! [`cli`] says what the command line accepts. [`train`], [`experiment`], [`eval`], [`play`], [`plot`], [`table`], [`tasks`] and
 //! [`random`] each run one subcommand. Training goes through [`pool`], which [`progress`] watches and [`interrupt`]
-//! stops. Tables and figures are made from [`records`] of run directories, beside [`anchors`].
+//! stops. Tables and figures are made from [`records`] of run directories, grouped into [`series`], beside [`anchors`];
+//! [`report`] holds them against what the paper says.
 
 #![forbid(unsafe_code)]
 
@@ -12,12 +13,15 @@ pub mod eval;
 pub mod experiment;
 pub mod interrupt;
 pub mod output;
+pub mod pictures;
 pub mod play;
 pub mod plot;
 pub mod pool;
 pub mod progress;
 pub mod random;
 pub mod records;
+pub mod report;
+pub mod series;
 pub mod summary;
 pub mod table;
 pub mod tasks;

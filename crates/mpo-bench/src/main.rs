@@ -29,7 +29,7 @@ fn run(command: Command) -> anyhow::Result<Ending> {
         Command::Experiment(options) => return experiment::command(&options),
         Command::Eval(options) => eval::command(&options)?,
         Command::Play(options) => play::command(&options)?,
-        Command::Tasks => tasks::command()?,
+        Command::Tasks(options) => tasks::command(&options)?,
         Command::Plot(options) => plot::command(&options)?,
         Command::Table(options) => table::command(&options)?,
         Command::Random(options) => random::command(&options)?,

@@ -28,6 +28,8 @@ pub struct Job {
     pub name: String,
     /// Its run directory.
     pub dir: PathBuf,
+    /// What an experiment calls its settings, where it compares several.
+    pub variant: Option<String>,
     /// Its settings.
     pub config: Config,
     /// What to do with a run that is already there.

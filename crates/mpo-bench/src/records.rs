@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use mpo_agent::Algorithm;
 use serde::Deserialize;
 
 use crate::summary;
@@ -39,6 +40,12 @@ pub struct Record {
     pub task: String,
     /// The run's seed.
     pub seed: u64,
+    /// The run's learning algorithm.
+    pub algorithm: Algorithm,
+    /// The folder that holds the task's, where the run stands in one: `mpo` of `runs/mpo/walker-walk/seed-0`.
+    pub group: Option<String>,
+    /// What an experiment file calls the run's settings, if it gives them a name.
+    pub variant: Option<String>,
     /// Evaluations by rising step; the first is that of the untrained policy.
     pub evaluations: Vec<Evaluation>,
     /// Whether the run reached its end (`done.json` exists).
@@ -49,17 +56,26 @@ impl Record {
     /// The run's *final score*: the mean return over all episodes of its last evaluation at or before step `limit`.
     #[must_use]
     pub fn final_score(&self, limit: u64) -> Option<f64> {
-        self.until(limit).next_back()
+        self.scores(limit).next_back()
     }
 
     /// The best mean return of any evaluation at or before step `limit`. It is a maximum over noisy figures and so
     /// flatters; tables show [`Record::final_score`].
     pub fn best_score(&self, limit: u64) -> Option<f64> {
-        self.until(limit).max_by(f64::total_cmp)
+        self.scores(limit).max_by(f64::total_cmp)
     }
 
-    fn until(&self, limit: u64) -> impl DoubleEndedIterator<Item = f64> {
+    fn scores(&self, limit: u64) -> impl DoubleEndedIterator<Item = f64> {
         self.evaluations.iter().filter(move |evaluation| evaluation.step <= limit).map(Evaluation::mean)
+    }
+
+    /// The run as it was at step `limit`: without what was evaluated later, and finished if it had got that far.
+    #[must_use]
+    pub fn until(&self, limit: u64) -> Self {
+        let mut cut = self.clone();
+        cut.evaluations.retain(|evaluation| evaluation.step <= limit);
+        cut.finished |= self.last_step().is_some_and(|last| last >= limit);
+        cut
     }
 
     /// The step of the last evaluation.
@@ -74,6 +90,15 @@ impl Record {
 struct Identity {
     task: String,
     seed: u64,
+    #[serde(default)]
+    learner: Learner,
+}
+
+/// Absent from the files of older runs, which were all MPO's.
+#[derive(Default, Deserialize)]
+struct Learner {
+    #[serde(default)]
+    algorithm: Algorithm,
 }
 
 #[derive(Deserialize)]
@@ -95,16 +120,27 @@ pub fn read(dir: &Path) -> anyhow::Result<Record> {
     let text = fs::read_to_string(&path)
         .with_context(|| format!("{} is no run directory: it holds no config.toml", dir.display()))?;
     let identity: Identity = toml::from_str(&text).with_context(|| format!("cannot read {}", path.display()))?;
+    let task = identity.task.strip_prefix("control/").unwrap_or(&identity.task);
     Ok(Record {
         dir: dir.to_owned(),
-        task: identity.task.strip_prefix("control/").unwrap_or(&identity.task).to_owned(),
+        task: task.to_owned(),
         seed: identity.seed,
+        algorithm: identity.learner.algorithm,
+        group: group(dir, task),
+        variant: None,
         evaluations: read_evaluations(&dir.join("eval.csv"))?,
         finished: dir.join("done.json").is_file(),
     })
 }
 
-/// Every run directory at or below `roots` (three levels at most: `PRESET/TASK/seed-N`), sorted by path.
+/// The name of the folder above the task's, if the run's directory is `GROUP/TASK/seed-N`.
+fn group(dir: &Path, task: &str) -> Option<String> {
+    let dir = std::path::absolute(dir).ok()?;
+    let parent = dir.parent().filter(|parent| parent.file_name().is_some_and(|name| name == task))?;
+    Some(parent.parent()?.file_name()?.to_str()?.to_owned())
+}
+
+/// Every run directory at or below `roots` (four levels at most: `PRESET/ALGORITHM/TASK/seed-N`), sorted by path.
 ///
 /// # Errors
 /// If a root does not exist, holds no run, or a run does not parse.
@@ -115,7 +151,7 @@ pub fn find(roots: &[PathBuf]) -> anyhow::Result<Vec<Record>> {
             bail!("there is no directory {}: give a run directory or a folder of them", root.display());
         }
         let before = records.len();
-        descend(root, 3, &mut records)?;
+        descend(root, 4, &mut records)?;
         if records.len() == before {
             bail!(
                 "{} holds no run: none of its folders has a config.toml (make one with `mpo train TASK`)",
@@ -168,6 +204,29 @@ fn read_evaluations(path: &Path) -> anyhow::Result<Vec<Evaluation>> {
         }
     }
     Ok(evaluations)
+}
+
+/// The mean standard deviation of the policy over the last tenth of a run's training episodes up to step `limit`, from its
+/// `metrics.csv`; `None` where no update was made there.
+///
+/// # Errors
+/// If the file does not parse.
+pub fn deviation(dir: &Path, limit: u64) -> anyhow::Result<Option<f64>> {
+    #[derive(Deserialize)]
+    struct MetricsRow {
+        step: u64,
+        stddev_mean: Option<f64>,
+    }
+    let path = dir.join("metrics.csv");
+    let text = complete_lines(&path)?;
+    let rows = csv::Reader::from_reader(text.as_bytes())
+        .deserialize()
+        .collect::<Result<Vec<MetricsRow>, _>>()
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    let rows: Vec<_> = rows.iter().filter(|row| row.step <= limit).collect();
+    let last = &rows[rows.len() - rows.len().div_ceil(10)..];
+    let values: Vec<f64> = last.iter().filter_map(|row| row.stddev_mean).collect();
+    Ok((!values.is_empty()).then(|| summary::mean(&values)))
 }
 
 /// Seconds per environment step of an earlier run, from its `timing.csv` (columns `step,seconds`); `None` if it has

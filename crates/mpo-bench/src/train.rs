@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
-use mpo_agent::{Config, Outcome, Parts, Reason, Run};
-use mpo_envs::suite;
+use mpo_agent::{Algorithm, Config, Outcome, Parts, Reason, Run};
 
 use crate::{
     cli::TrainOptions,
@@ -52,7 +51,8 @@ fn start(options: &TrainOptions) -> anyhow::Result<Ending> {
 
 /// The runs that the options ask for.
 fn jobs(options: &TrainOptions) -> anyhow::Result<Vec<Job>> {
-    let task = suite::find(options.task.as_deref().unwrap_or_default())?.name;
+    let full_name = mpo_envs::full_name(options.task.as_deref().unwrap_or_default())?;
+    let task = full_name.strip_prefix("control/").unwrap_or(&full_name);
     // Without either option the seed is the settings' own.
     let seeds: Vec<Option<u64>> = match &options.seeds {
         Some(seeds) => seeds.clone().map(Some).collect(),
@@ -61,17 +61,19 @@ fn jobs(options: &TrainOptions) -> anyhow::Result<Vec<Job>> {
     let mut jobs = Vec::new();
     for seed in seeds {
         let mut sets = options.set.clone();
-        sets.push(("task".to_owned(), format!("control/{task}")));
+        sets.push(("task".to_owned(), full_name.clone()));
+        sets.extend(options.algorithm.map(|algorithm| ("learner.algorithm".to_owned(), algorithm.name().to_owned())));
         sets.extend(options.steps.map(|steps| ("steps".to_owned(), steps.to_string())));
         sets.extend(seed.map(|seed| ("seed".to_owned(), seed.to_string())));
         let config = Config::resolve(options.profile, options.config.as_deref(), &sets)?;
         let folder = format!("seed-{}", config.seed);
-        let dir = match &options.run {
-            Some(dir) if options.seeds.is_some() => dir.join(folder),
-            Some(dir) => dir.clone(),
-            None => PathBuf::from("runs").join(task).join(folder),
+        let dir = match (&options.run, config.learner.algorithm) {
+            (Some(dir), _) if options.seeds.is_some() => dir.join(folder),
+            (Some(dir), _) => dir.clone(),
+            (None, Algorithm::Mpo) => PathBuf::from("runs").join(task).join(folder),
+            (None, other) => PathBuf::from("runs").join(other.name()).join(task).join(folder),
         };
-        jobs.push(Job { name: name(task, config.seed), dir, config, existing: Existing::Refuse });
+        jobs.push(Job { name: name(task, config.seed), dir, variant: None, config, existing: Existing::Refuse });
     }
     Ok(jobs)
 }
@@ -121,5 +123,33 @@ fn report(name: &str, dir: &str, outcome: &Outcome) -> String {
             format!("{name}: stopped at step {step}{score}\ngo on with: mpo train --resume {dir}\n")
         }
         _ => format!("{name}: finished at step {step}{score}\nrun directory: {dir}\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    /// The folder and algorithm of each run that `mpo train` would make.
+    fn runs(arguments: &[&str]) -> Vec<(String, Algorithm)> {
+        let line = ["mpo", "train", "control/walker-walk"].iter().chain(arguments);
+        let Command::Train(options) = Cli::parse_from(line).command else { panic!("it is `mpo train`") };
+        let jobs = jobs(&options).expect("the options are right");
+        jobs.into_iter().map(|job| (job.dir.display().to_string(), job.config.learner.algorithm)).collect()
+    }
+
+    #[test]
+    fn another_algorithm_is_a_short_word_and_has_a_folder_of_its_own() {
+        let ddpg = |dir: &str| (dir.to_owned(), Algorithm::Ddpg);
+        assert_eq!(runs(&[]), [("runs/walker-walk/seed-0".to_owned(), Algorithm::Mpo)]);
+        assert_eq!(runs(&["--algorithm", "ddpg"]), [ddpg("runs/ddpg/walker-walk/seed-0")]);
+        assert_eq!(runs(&["--set", "learner.algorithm=ddpg"]), [ddpg("runs/ddpg/walker-walk/seed-0")]);
+        assert_eq!(runs(&["--algorithm", "ddpg", "--run", "here"]), [ddpg("here")]);
+        let two = [ddpg("here/seed-1"), ddpg("here/seed-2")];
+        assert_eq!(runs(&["--algorithm", "ddpg", "--run", "here", "--seeds", "1..3"]), two);
+        assert_eq!(runs(&["--set", "learner.algorithm=mpo", "--algorithm", "epg"])[0].1, Algorithm::Epg);
     }
 }

@@ -5,7 +5,8 @@ mod common;
 use std::{fs, path::Path};
 
 use assert_cmd::Command;
-use common::{rising, write_run};
+use common::{rising, write_run, write_run_of};
+use mpo_agent::{Parts, Shape};
 
 /// Runs `mpo` in an empty folder without any cache; returns exit code, standard output and standard error.
 fn mpo(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
@@ -45,6 +46,9 @@ fn wrong_usage_is_two() {
     fails(folder.path(), &["train", "--resume", "x", "--steps", "5"], 2, &["cannot be used with"]);
     fails(folder.path(), &["train", "cheetah-run", "--profile", "papr"], 2, &["`default` and `paper`"]);
     fails(folder.path(), &["table", "atari", "."], 2, &["control-suite"]);
+    let arguments = ["train", "cheetah-run", "--algorithm", "dppg"];
+    fails(folder.path(), &arguments, 2, &["invalid value 'dppg'", "mpo_joint_kl", "'ddpg'", "actor_critic"]);
+    fails(folder.path(), &["train", "--resume", "x", "--algorithm", "epg"], 2, &["cannot be used with"]);
 }
 
 #[test]
@@ -97,6 +101,32 @@ fn a_run_is_not_overwritten() {
 }
 
 #[test]
+fn an_example_trains_without_mujoco_and_is_evaluated_but_has_no_picture() {
+    let folder = folder();
+    let mut arguments = vec!["train", "example/pendulum", "--steps", "600"];
+    for setting in [
+        "network.policy_hidden=[32,32]",
+        "network.critic_hidden=[32,32]",
+        "learner.action_samples=2",
+        "replay.capacity=2000",
+        "replay.sequences=2",
+        "training.warmup_steps=200",
+        "training.updates_per_step=0.1",
+        "training.evaluation_episodes=1",
+    ] {
+        arguments.extend(["--set", setting]);
+    }
+    let (code, stdout, stderr) = mpo(folder.path(), &arguments);
+    assert_eq!(code, 0, "{stderr}");
+    let run = "runs/example/pendulum/seed-0";
+    assert!(stdout.contains("finished at step 600") && stdout.contains(run), "{stdout}");
+    let (code, stdout, stderr) = mpo(folder.path(), &["eval", run, "--episodes", "2"]);
+    assert_eq!(code, 0, "{stdout}{stderr}");
+    fails(folder.path(), &["play", run, "--png", "a.png"], 1, &["example/pendulum draws no pictures"]);
+    fails(folder.path(), &["train", "example/pendulun"], 1, &["unknown task `example/pendulun`", "`example/pendulum`"]);
+}
+
+#[test]
 fn tasks_are_listed() {
     let folder = folder();
     let (code, stdout, _) = mpo(folder.path(), &["tasks"]);
@@ -116,11 +146,12 @@ fn table_and_plot_work_from_run_directories() {
     // 600 times (1 - e^-4); published MPO has 235.5 at 100k steps.
     let line = stdout.lines().find(|line| line.starts_with("walker-walk*")).expect("the task has a row");
     let cells: Vec<&str> = line.split_whitespace().collect();
-    assert_eq!(cells[1..5], ["100k", "3", "589.0", "539.9–638.1"]);
+    assert_eq!(cells[1..6], ["MPO", "100k", "3", "589.0", "539.9–638.1"]);
     assert!(line.contains("235.5"), "{line}");
     let csv = fs::read_to_string(folder.path().join("out/t.csv")).expect("the CSV was written");
     assert!(
-        csv.starts_with("task,headline,steps,") && csv.contains("\nwalker-walk,true,100000,3,true,589.01"),
+        csv.starts_with("task,learner,algorithm,headline,steps,")
+            && csv.contains("\nwalker-walk,MPO,mpo,true,100000,3,true,589.01"),
         "{csv}"
     );
     assert!(folder.path().join("t.md").is_file());
@@ -180,21 +211,163 @@ fn a_dry_run_lists_the_runs_and_trains_nothing() {
 }
 
 #[test]
-fn the_presets_parse() {
-    let presets = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments/control-suite");
-    for name in ["quick", "standard", "paper"] {
+fn what_is_compared_has_folders_of_its_own() {
+    let folder = folder();
+    let dry = |rest: &str| {
+        experiment(folder.path(), &format!("seeds = 1\nsteps = 10000\ntasks = [\"cheetah-run\"]\n{rest}"));
+        let (code, stdout, stderr) =
+            mpo(folder.path(), &["experiment", "experiment.toml", "--runs", "out", "--dry-run"]);
+        assert_eq!(code, 0, "{rest}\n{stderr}");
+        stdout.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        dry("algorithms = [\"mpo\", \"ppo\"]\nasymptotes = { ppo = 30_000 }\nfigure = 4"),
+        ["out/mpo/cheetah-run/seed-0\t10k steps", "out/ppo/cheetah-run/seed-0\t30k steps"]
+    );
+    assert_eq!(
+        dry("[[variants]]\nname = \"base\"\n[[variants]]\nname = \"b-2\"\nset.learner.target_period = 200"),
+        ["out/base/cheetah-run/seed-0\t10k steps", "out/b-2/cheetah-run/seed-0\t10k steps"]
+    );
+    assert_eq!(dry("algorithms = [\"epg\"]"), ["out/cheetah-run/seed-0\t10k steps"]);
+}
+
+#[test]
+fn a_contradictory_comparison_is_refused() {
+    let folder = folder();
+    let check = |rest: &str, parts: &[&str]| {
+        experiment(folder.path(), &format!("seeds = 1\nsteps = 10\ntasks = [\"cheetah-run\"]\n{rest}"));
+        fails(folder.path(), &["experiment", "experiment.toml", "--runs", "runs"], 1, parts);
+    };
+    check("algorithms = [\"dppg\"]", &["unknown variant `dppg`", "`ddpg`", "`mpo_joint_kl`"]);
+    check("algorithms = [\"mpo\", \"mpo\"]", &["`mpo` stands twice"]);
+    check("algorithms = [\"mpo\"]\n[[variants]]\nname = \"a\"", &["algorithms or variants, not both"]);
+    check("[[variants]]\nname = \"../a\"", &["variant `../a` cannot be a folder"]);
+    check("[[variants]]\nname = \"a\"\nset.learner.discont = 1", &["unknown key `learner.discont`"]);
+    check("[[variants]]\nname = \"a\"\nsteps = 5", &["unknown field `steps`"]);
+    check("algorithms = [\"ppo\"]\nasymptotes = { ppo = 5 }", &["asymptotes.ppo = 5 must be more than steps = 10"]);
+    check("algorithms = [\"ppo\"]\nasymptotes = { ppo = 50 }", &["steps = 10", "training.evaluation_period = 10000"]);
+    check("asymptotes = { dppg = 50 }", &["dppg", "ddpg"]);
+    check("figure = 3\nalgorithms = [\"ppo\"]", &["figure = 3", "figures 2 and 4"]);
+    check("figure = 2", &["name them in `algorithms`"]);
+}
+
+#[test]
+fn learners_are_tabulated_and_drawn_beside_each_other() {
+    let folder = folder();
+    for (algorithm, end) in [("mpo", 900.0), ("ddpg", 300.0)] {
+        let root = folder.path().join("runs").join(algorithm);
+        write_run_of(&root, algorithm, "walker-walk", 0, true, &rising(100_000, end));
+        write_run_of(&root, algorithm, "walker-run", 0, true, &rising(200_000, 0.5 * end));
+    }
+    let (code, stdout, stderr) = mpo(folder.path(), &["table", "control-suite", "runs"]);
+    assert_eq!(code, 0, "{stderr}");
+    let begins =
+        |cells: &[&str]| stdout.lines().any(|line| line.split_whitespace().take(cells.len()).eq(cells.iter().copied()));
+    for cells in [
+        ["MPO", "442", "884"],
+        ["DDPG", "147", "295"],
+        ["walker-walk*", "MPO", "100k"],
+        ["walker-walk*", "DDPG", "100k"],
+    ] {
+        assert!(begins(&cells), "{cells:?} is missing:\n{stdout}");
+    }
+    assert!(stdout.contains("Mean, normalised"), "{stdout}");
+    let (code, _, stderr) = mpo(folder.path(), &["plot", "runs", "-o", "f.svg", "--until", "100000"]);
+    assert_eq!(code, 0, "{stderr}");
+    let drawn = fs::read_to_string(folder.path().join("f.svg")).expect("the figure was written");
+    assert!(drawn.contains("final level of longer runs: MPO 200k, DDPG 200k steps"), "{drawn}");
+}
+
+/// Every experiment file of the repository, by folder and name.
+fn experiments() -> Vec<std::path::PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments");
+    let list = |folder: &Path| -> Vec<std::path::PathBuf> {
+        fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()).collect()
+    };
+    let mut files: Vec<_> = list(&root).iter().filter(|path| path.is_dir()).flat_map(|folder| list(folder)).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    files.sort();
+    files
+}
+
+#[test]
+fn every_experiment_of_the_repository_parses() {
+    let files = experiments();
+    assert!(files.len() >= 13, "{files:?}");
+    for file in files {
         let folder = folder();
-        let file = presets.join(format!("{name}.toml"));
-        let file = file.to_str().expect("the path is text");
-        let (code, stdout, stderr) = mpo(folder.path(), &["experiment", file, "--runs", "out", "--dry-run"]);
+        let name = file.display().to_string();
+        let (code, stdout, stderr) = mpo(folder.path(), &["experiment", &name, "--runs", "out", "--dry-run"]);
         assert_eq!(code, 0, "{name}: {stderr}");
         assert!(stdout.lines().count() > 3, "{name}: {stdout}");
+    }
+}
+
+/// A network of a width that is not compiled in would fail after hours, at its run's turn.
+#[test]
+fn every_learner_of_the_repositorys_experiments_can_be_made() {
+    let mut made = std::collections::BTreeSet::new();
+    for file in experiments() {
+        let experiment = mpo_bench::experiment::Experiment::read(&file).expect("the file is right");
+        for job in experiment.jobs(Path::new("out"), Some(1), None).expect("its settings are right") {
+            let (network, learner) = (&job.config.network, &job.config.learner);
+            if made.insert(format!("{network:?} {learner:?}")) {
+                let shape = Shape { observation: 3, action: 1 };
+                let result = Parts::default().learners.make(shape, network, learner, 0);
+                assert!(result.is_ok(), "{}: {}: {:?}", file.display(), job.name, result.err());
+            }
+        }
+    }
+    assert!(made.len() >= 20, "{made:?}");
+}
+
+#[test]
+fn figures_have_their_learners_and_tasks_at_every_preset() {
+    for (figure, learners, tasks) in [(2, 7, 3), (4, 4, 28)] {
+        for preset in ["quick", "standard", "paper"] {
+            let file = experiments()
+                .into_iter()
+                .find(|path| path.ends_with(format!("figure-{figure}/{preset}.toml")))
+                .expect("the preset has a file");
+            let experiment = mpo_bench::experiment::Experiment::read(&file).expect("the file is right");
+            let found = experiment.tasks(None).expect("the tasks are known").len();
+            assert_eq!((experiment.algorithms.len(), found), (learners, tasks), "{}", file.display());
+            assert_eq!(experiment.figure, Some(figure), "{}", file.display());
+        }
+    }
+}
+
+#[test]
+fn the_sweep_turns_every_knob_on_six_tasks() {
+    for name in ["default", "quick"] {
+        let file = experiments()
+            .into_iter()
+            .find(|path| path.ends_with(format!("sweep/{name}.toml")))
+            .expect("the sweep has a file");
+        let experiment = mpo_bench::experiment::Experiment::read(&file).expect("the file is right");
+        assert!(experiment.tasks(None).expect("the tasks are known").len() >= 6, "{name}");
+        let sets: Vec<String> = experiment.variants.iter().map(|variant| variant.set.to_string()).collect();
+        for knob in [
+            "updates_per_step",
+            "target_period",
+            "epsilon_mean",
+            "epsilon_covariance",
+            "action_samples",
+            "steps",
+            "policy_hidden",
+            "torso",
+        ] {
+            assert!(sets.iter().any(|set| set.contains(knob)), "{name} does not turn {knob}: {sets:?}");
+        }
+        assert!(experiment.variants.iter().any(|variant| variant.set.is_empty()), "{name} has no plain variant");
     }
 }
 
 #[test]
 fn a_film_needs_a_run_and_a_sensible_size() {
     let folder = folder();
+    fails(folder.path(), &["play", "nowhere"], 2, &["--gif"]);
+    fails(folder.path(), &["play", "nowhere", "--png", "a.png"], 1, &["nowhere"]);
     fails(folder.path(), &["play", "nowhere", "--gif", "a.gif"], 1, &["nowhere"]);
     fails(folder.path(), &["play", "nowhere", "--gif", "a.gif", "--size", "320"], 2, &["WIDTHxHEIGHT"]);
     fails(folder.path(), &["play", "nowhere", "--gif", "a.gif", "--size", "90000x10"], 1, &["at most 65535 pixels"]);

@@ -2,7 +2,8 @@
 
 mod common;
 
-use common::{rising, write_run};
+use common::{rising, write_run, write_run_of};
+use mpo_agent::Algorithm;
 use mpo_bench::{
     plot::{self, Figure},
     records,
@@ -16,7 +17,7 @@ fn figure(tasks: &[&str], seeds: u64, steps: u64) -> Figure {
         }
     }
     let records = records::find(&[root.path().to_owned()]).expect("the runs can be read");
-    Figure::new(Some("A title & more".to_owned()), &records)
+    Figure::new(Some("A title & more".to_owned()), &records, None)
 }
 
 #[test]
@@ -25,8 +26,9 @@ fn a_panel_summarises_the_seeds_of_a_task() {
     let names: Vec<&str> = figure.panels.iter().map(|panel| panel.task.as_str()).collect();
     assert_eq!(names, ["cheetah-run", "walker-walk"]);
     let walker = &figure.panels[1];
-    assert_eq!((walker.curve.len(), walker.seeds), (11, 3));
-    let last = walker.curve.last().expect("the curve has points");
+    let [curve] = &walker.curves[..] else { panic!("one learner has one curve") };
+    assert_eq!((curve.points.len(), curve.seeds, curve.star), (11, 3, None));
+    let last = curve.points.last().expect("the curve has points");
     assert_eq!(last.step, 250_000);
     // The seeds end at (1 - e^-4) times 300, 400 and 500.
     let part = 1.0 - (-4.0f64).exp();
@@ -84,4 +86,90 @@ fn the_png_is_twice_as_large_and_shows_the_curve() {
     assert!(count([0, 114, 178]) > 500, "our curve's blue");
     assert!(count([213, 94, 0]) > 200, "the published level's vermilion");
     assert!(count([40, 44, 52]) > 100, "the text's ink");
+}
+
+/// Seven learners on two tasks; PPO trains four times as long.
+fn seven(seeds: u64) -> Figure {
+    let root = tempfile::tempdir().expect("a temporary folder");
+    for (index, algorithm) in Algorithm::ALL.into_iter().enumerate() {
+        for task in ["walker-walk", "acrobot-swingup"] {
+            for seed in 0..seeds {
+                let end = 900.0 - 100.0 * index as f64 + 10.0 * seed as f64;
+                let steps = if algorithm == Algorithm::Ppo { 400_000 } else { 100_000 };
+                let folder = root.path().join(algorithm.name());
+                write_run_of(&folder, algorithm.name(), task, seed, true, &rising(steps, end));
+            }
+        }
+    }
+    let records = records::find(&[root.path().to_owned()]).expect("the runs can be read");
+    Figure::new(Some("Seven learners".to_owned()), &records, Some(100_000))
+}
+
+#[test]
+fn learners_keep_their_place_and_longer_runs_end_in_a_star() {
+    let figure = seven(3);
+    let names: Vec<&str> = figure.learners.iter().map(|learner| learner.name.as_str()).collect();
+    assert_eq!(names, Algorithm::ALL.map(Algorithm::title));
+    assert!(figure.learners.iter().enumerate().all(|(index, learner)| learner.style == index));
+    for panel in &figure.panels {
+        assert_eq!((panel.curves.len(), panel.published.len()), (7, 0));
+        for curve in &panel.curves {
+            assert!(curve.points.iter().all(|point| point.step <= 100_000), "{}", panel.task);
+            assert_eq!(curve.star.is_some(), names[curve.learner] == "PPO", "{}", panel.task);
+        }
+        let star = panel.curves[6].star.expect("PPO trained longer");
+        assert_eq!(star.step, 400_000);
+        // The median of seeds that end at (1 - e^-4) times 300, 310 and 320.
+        assert!((star.level - 310.0 * (1.0 - (-4.0f64).exp())).abs() < 1e-9);
+    }
+}
+
+#[test]
+fn a_longer_run_that_still_trains_has_no_star() {
+    let root = tempfile::tempdir().expect("a temporary folder");
+    for (seed, finished) in [(0, true), (1, false)] {
+        write_run(root.path(), "walker-walk", seed, finished, &rising(400_000, 200.0 + 600.0 * seed as f64));
+    }
+    let records = records::find(&[root.path().to_owned()]).expect("the runs can be read");
+    let figure = Figure::new(None, &records, Some(200_000));
+    let star = figure.panels[0].curves[0].star.expect("one run has finished");
+    assert!((star.level - 200.0 * (1.0 - (-4.0f64).exp())).abs() < 1e-9, "of the finished run alone");
+    assert_eq!(Figure::new(None, &records[1..], Some(200_000)).panels[0].curves[0].star, None);
+}
+
+#[test]
+fn an_algorithm_has_its_colour_also_without_the_others() {
+    let root = tempfile::tempdir().expect("a temporary folder");
+    for name in ["mpo", "ppo"] {
+        write_run_of(&root.path().join(name), name, "walker-walk", 0, true, &rising(100_000, 500.0));
+    }
+    let records = records::find(&[root.path().to_owned()]).expect("the runs can be read");
+    let styles: Vec<usize> = Figure::new(None, &records, None).learners.iter().map(|learner| learner.style).collect();
+    assert_eq!(styles, [0, 6]);
+}
+
+#[test]
+fn a_figure_of_seven_has_their_names_bands_and_stars() {
+    let document = plot::svg(&seven(3)).expect("the figure can be drawn");
+    for text in Algorithm::ALL.map(Algorithm::title) {
+        assert!(document.lines().any(|line| line == text), "{text} is missing");
+    }
+    for text in [
+        "final level of longer runs: PPO 400k steps",
+        "medians and interquartile ranges of 3 seeds; return of an episode against environment steps",
+    ] {
+        assert!(document.lines().any(|line| line == text), "{text} is missing");
+    }
+    assert!(!document.contains("published MPO"));
+    // In two panels and the legend: seven bands each; two polygons a star, one in the legend.
+    assert_eq!(document.matches("<polygon").count(), 3 * 7 + 2 * 2 + 1);
+    let colours: std::collections::BTreeSet<&str> = document
+        .match_indices("<polyline")
+        .filter_map(|(at, _)| document[at..].split("stroke=\"").nth(1)?.split('"').next())
+        .collect();
+    // Seven of the palette, and the grey of grid, axes and the random policy.
+    assert!(colours.len() >= 9, "{colours:?}");
+    let alone = plot::svg(&seven(1)).expect("the figure can be drawn");
+    assert!(alone.contains("one seed; return of an episode"), "no band, and said so");
+    assert_eq!(alone.matches("<polygon").count(), 5, "the stars alone");
 }

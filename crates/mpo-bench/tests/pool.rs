@@ -6,9 +6,9 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use mpo_agent::{Config, EpisodeRow, Observer, Parts, Profile};
+use mpo_agent::{Algorithm, Config, EpisodeRow, Observer, Parts, Profile};
 use mpo_bench::{
-    experiment,
+    experiment::{self, Experiment},
     interrupt::Ending,
     pool::{self, Ended, Existing, Job, State},
     progress::Progress,
@@ -107,9 +107,22 @@ fn job(root: &Path, task: &str, seed: u64, sets: &[(&str, &str)]) -> Job {
     Job {
         name: format!("{task} seed {seed}"),
         dir: root.join(task).join(format!("seed-{seed}")),
+        variant: None,
         config: Config::resolve(Profile::Default, None, &sets).expect("the test's settings are right"),
         existing: Existing::Continue,
     }
+}
+
+/// An experiment on a task whose shape is that of the point.
+fn trial(rest: &str) -> Experiment {
+    let text = format!(
+        "description = \"A trial\"\ntasks = [\"pendulum-swingup\"]\nseeds = 2\nsteps = 100\n{rest}\n\
+         [set]\nnetwork.policy_hidden = [32, 32]\nnetwork.critic_hidden = [32, 32]\nreplay.capacity = 1000\n\
+         replay.sequences = 4\ntraining.warmup_steps = 40\ntraining.updates_per_step = 0.25\n\
+         training.evaluation_period = 20\ntraining.evaluation_episodes = 2\nlearner.ppo.horizon = 40\n\
+         learner.ppo.minibatch = 20\nlearner.ppo.epochs = 2\n"
+    );
+    toml::from_str(&text).expect("the test's experiment parses")
 }
 
 fn train(jobs: &[Job], workers: usize, stop: &AtomicBool) -> Vec<Ended> {
@@ -202,7 +215,7 @@ fn a_failed_run_is_reported_and_the_others_are_tabulated() {
     let ended = pool::train(&jobs, 1, &progress, &AtomicBool::new(false), half_broken);
     assert!(matches!(&ended[0], Ended::Failed(_)), "{ended:?}");
     assert!(matches!(&ended[1], Ended::Finished(_)), "{ended:?}");
-    let error = experiment::conclude("A trial", root.path(), &jobs, &ended).expect_err("a run failed");
+    let error = experiment::conclude(&trial(""), root.path(), &jobs, &ended).expect_err("a run failed");
     assert!(error.to_string().starts_with("1 of 2 runs failed"), "{error}");
     for name in ["table.txt", "table.md", "table.csv", "learning-curves.svg", "learning-curves.png"] {
         assert!(root.path().join(name).is_file(), "{name}");
@@ -215,10 +228,10 @@ fn a_stopped_experiment_is_tabulated_and_ends_as_interrupted() {
     let jobs = [job(root.path(), "point", 0, &[]), job(root.path(), "point", 1, &[])];
     let ended = train(&jobs[..1], 1, &AtomicBool::new(false));
     let ended = [ended.into_iter().next().expect("one job"), Ended::NotBegun];
-    let ending = experiment::conclude("A trial", root.path(), &jobs, &ended).expect("the files can be written");
+    let ending = experiment::conclude(&trial(""), root.path(), &jobs, &ended).expect("the files can be written");
     assert_eq!(ending, Ending::Interrupted);
     let table = fs::read_to_string(root.path().join("table.csv")).expect("the table was written");
-    assert!(table.contains("\npoint,false,100,1,true,"), "{table}");
+    assert!(table.contains("\npoint,MPO,mpo,false,100,1,true,"), "{table}");
 }
 
 #[test]
@@ -232,6 +245,67 @@ fn what_training_writes_is_what_tables_read() {
     assert_eq!(steps, [0, 40, 80, 100]);
     assert!(record.evaluations.iter().all(|evaluation| evaluation.returns.len() == 2));
     assert!(records::seconds_per_step(&jobs[0].dir).expect("timing.csv can be read").is_some());
-    let seconds = experiment::seconds(&[job(root.path(), "point", 4, &[])], root.path(), 1, parts);
+    let seconds = experiment::seconds(&[job(root.path(), "point", 4, &[])], 1, parts);
     assert!(seconds.expect("an earlier run gives the rate") > 0.0);
+}
+
+#[test]
+fn variants_are_trained_compared_and_kept() {
+    let root = tempfile::tempdir().expect("a folder");
+    let experiment = trial(
+        "variants = [{ name = \"plain\" }, { name = \"few\", set = { learner = { action_samples = 2, algorithm = \"epg\" } } }]",
+    );
+    let jobs = experiment.jobs(root.path(), None, None).expect("the experiment is right");
+    let never = AtomicBool::new(false);
+    let ended = train(&jobs, 2, &never);
+    assert!(ended.iter().all(|end| matches!(end, Ended::Finished(_))), "{ended:?}");
+    let ending = experiment::conclude(&experiment, root.path(), &jobs, &ended).expect("the files can be written");
+    assert_eq!(ending, Ending::Complete);
+    for name in ["plain/pendulum-swingup/seed-1", "few/pendulum-swingup/seed-0"] {
+        assert_eq!(pool::state(&root.path().join(name)), State::Done, "{name}");
+    }
+    assert!(files(&jobs[0].dir) != files(&jobs[1].dir), "the variants differ");
+    let beside = fs::read_to_string(root.path().join("comparison.csv")).expect("the comparison was written");
+    let names: Vec<&str> = beside.lines().filter_map(|line| line.split(',').next()).collect();
+    assert_eq!(names, ["series", "plain", "few"]);
+    assert!(!root.path().join("report.md").exists());
+    // Who reads the folder later, without the experiment's file, tells them apart by their algorithms.
+    let records = records::find(&[root.path().to_owned()]).expect("the runs can be read");
+    let names: Vec<String> = mpo_bench::series::gather(&records).into_iter().map(|series| series.name).collect();
+    assert_eq!(names, ["MPO", "EPG + Retrace + entropy"]);
+    assert!(train(&jobs, 2, &never).iter().all(|end| matches!(end, Ended::Before)));
+}
+
+#[test]
+fn all_seven_learners_train_go_on_and_are_reported() {
+    let root = tempfile::tempdir().expect("a folder");
+    let names: Vec<String> = Algorithm::ALL.iter().map(|algorithm| format!("{:?}", algorithm.name())).collect();
+    let experiment = trial(&format!("figure = 2\nasymptotes = {{ ppo = 300 }}\nalgorithms = [{}]", names.join(", ")));
+    let jobs = experiment.jobs(root.path(), Some(1), None).expect("the experiment is right");
+    assert_eq!(jobs.len(), 7);
+
+    // One is interrupted after its first episode.
+    let cut = &jobs[5];
+    let mut run = mpo_agent::Run::create_with(&cut.dir, cut.config.clone(), &parts()).expect("the run can be made");
+    run.train(&mut OneEpisode(false)).expect("training works");
+    assert_eq!(pool::state(&cut.dir), State::Begun);
+    drop(run);
+
+    let ended = train(&jobs, 2, &AtomicBool::new(false));
+    for (job, end) in jobs.iter().zip(&ended) {
+        let Ended::Finished(outcome) = end else { panic!("{} ended with {end:?}", job.name) };
+        assert!(outcome.step == job.config.steps && outcome.updates > 0, "{}: {outcome:?}", job.name);
+    }
+    experiment::conclude(&experiment, root.path(), &jobs, &ended).expect("the files can be written");
+    let report = fs::read_to_string(root.path().join("report.md")).expect("the report was written");
+    for algorithm in Algorithm::ALL {
+        assert!(report.contains(&format!("| pendulum-swingup\\* | {} | 100 | 1 |", algorithm.title())), "{report}");
+    }
+    assert!(report.contains("## Longer runs") && report.contains("### pendulum-swingup"), "{report}");
+    assert!(report.contains("too few steps: no learner"), "{report}");
+    let table = fs::read_to_string(root.path().join("table.csv")).expect("the table was written");
+    let steps: Vec<&str> = table.lines().skip(1).filter_map(|line| line.split(',').nth(4)).collect();
+    assert_eq!(steps, ["100"; 7], "scores at equal steps:\n{table}");
+    let drawn = fs::read_to_string(root.path().join("learning-curves.svg")).expect("the figure was drawn");
+    assert!(drawn.contains("final level of longer runs: PPO 300 steps"), "a star");
 }

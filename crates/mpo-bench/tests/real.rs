@@ -206,6 +206,48 @@ fn physics_that_diverges_is_an_error_with_task_and_time() {
 }
 
 #[test]
+fn every_task_has_its_picture_and_its_place_on_the_sheet() {
+    if !mujoco() {
+        return;
+    }
+    let folder = temporary();
+    let mut command = Command::new(program());
+    assert!(output(command.args(["tasks", "--pictures"]).arg(folder.path())).status.success());
+    let mut names: Vec<_> = fs::read_dir(folder.path())
+        .expect("readable")
+        .map(|entry| entry.expect("readable").file_name().into_string().expect("text"))
+        .collect();
+    names.sort();
+    let mut expected: Vec<_> = mpo_envs::suite::tasks().iter().map(|task| format!("{}.png", task.name)).collect();
+    expected.push("contact-sheet.png".to_owned());
+    expected.sort();
+    assert_eq!(names, expected);
+    let sheet = fs::metadata(folder.path().join("contact-sheet.png")).expect("it is there").len();
+    assert!((20_000..=200_000).contains(&sheet), "{sheet} bytes");
+}
+
+#[test]
+fn an_arm_from_a_model_of_ones_own_trains_and_plays() {
+    if !mujoco() {
+        return;
+    }
+    let folder = temporary();
+    let run = folder.path().join("arm");
+    let mut command = Command::new(program());
+    command.args(["train", "example/arm", "--steps", "600", "--run"]).arg(&run);
+    for setting in SMALL {
+        command.args(["--set", setting]);
+    }
+    let trained = output(&mut command);
+    assert!(trained.status.success(), "{}", String::from_utf8_lossy(&trained.stderr));
+    let film = folder.path().join("arm.gif");
+    let mut command = Command::new(program());
+    command.arg("play").arg(&run).arg("--gif").arg(&film).args(["--seconds", "0.1", "--size", "64x48"]);
+    assert!(output(&mut command).status.success());
+    assert!(film.is_file());
+}
+
+#[test]
 fn an_episode_can_be_filmed() {
     if !mujoco() {
         return;
@@ -213,10 +255,19 @@ fn an_episode_can_be_filmed() {
     let folder = temporary();
     let run = folder.path().join("run");
     finished(&run, 1000);
-    let film = folder.path().join("film.gif");
+    let (film, picture) = (folder.path().join("film.gif"), folder.path().join("picture.png"));
     let mut command = Command::new(program());
-    command.arg("play").arg(&run).arg("--gif").arg(&film).args(["--seconds", "0.2", "--size", "64x48"]);
+    command.arg("play").arg(&run).arg("--gif").arg(&film).arg("--png").arg(&picture);
+    command.args(["--seconds", "0.2", "--size", "64x48"]);
     assert!(output(&mut command).status.success());
+    let mut reader =
+        png::Decoder::new(fs::File::open(&picture).map(std::io::BufReader::new).expect("the picture is there"))
+            .read_info()
+            .expect("a PNG");
+    let mut pixels = vec![0; reader.output_buffer_size().expect("a size")];
+    let info = reader.next_frame(&mut pixels).expect("a whole PNG");
+    assert_eq!((info.width, info.height), (64, 48));
+    assert!(pixels.iter().collect::<std::collections::HashSet<_>>().len() > 20, "an empty picture");
     let bytes = fs::read(&film).expect("the film is there");
     assert!(bytes.starts_with(b"GIF89a") && bytes.ends_with(&[0x3b]), "a whole GIF");
     let [width, height] = [6, 8].map(|i| u16::from_le_bytes([bytes[i], bytes[i + 1]]));

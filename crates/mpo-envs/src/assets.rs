@@ -32,14 +32,7 @@ impl Assets {
     }
 
     fn locate_by(variable: Lookup<'_>) -> Result<Self, EnvError> {
-        let library = locate(variable, LIBRARY_VARIABLE, CACHED_LIBRARY)?;
-        if !library.is_file() {
-            return Err(EnvError::AssetMissing {
-                what: "the MuJoCo library",
-                path: library,
-                variable: "MPO_MUJOCO_LIBRARY to the file",
-            });
-        }
+        let library = library_by(variable)?;
         let suite = locate(variable, PACKAGE_VARIABLE, CACHED_PACKAGE)?.join("suite");
         if !suite.is_dir() {
             return Err(EnvError::AssetMissing {
@@ -50,6 +43,23 @@ impl Assets {
         }
         Ok(Self { library, suite })
     }
+}
+
+/// The file of the MuJoCo library alone, found as [`Assets::locate`] does: a model of your own needs no more.
+///
+/// # Errors
+///
+/// [`EnvError::AssetMissing`] when it is not there, [`EnvError::NoCacheFolder`] when there is no cache either.
+pub fn library() -> Result<PathBuf, EnvError> {
+    library_by(&|name| env::var_os(name))
+}
+
+fn library_by(variable: Lookup<'_>) -> Result<PathBuf, EnvError> {
+    let path = locate(variable, LIBRARY_VARIABLE, CACHED_LIBRARY)?;
+    if path.is_file() {
+        return Ok(path);
+    }
+    Err(EnvError::AssetMissing { what: "the MuJoCo library", path, variable: "MPO_MUJOCO_LIBRARY to the file" })
 }
 
 /// The cache folder: `$MPO_CACHE`, else `$XDG_CACHE_HOME/mpo`, else `$HOME/.cache/mpo`; `None` when all are unset.

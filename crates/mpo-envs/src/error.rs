@@ -99,6 +99,22 @@ pub enum EnvError {
         /// How many states were drawn.
         attempts: usize,
     },
+    /// An environment of a vector failed. The others have made their step; this one starts a new episode at the next.
+    #[error("environment {index} of {count} failed; it starts a new episode at the next step")]
+    InVector {
+        /// Its index in the vector, from 0.
+        index: usize,
+        /// How many environments the vector has.
+        count: usize,
+        /// What failed.
+        source: Box<EnvError>,
+    },
+    /// The system gives no more threads.
+    #[error("cannot start a thread for environments: use fewer threads")]
+    Thread {
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// Saved bytes do not belong to this environment.
     #[error("cannot restore the state of task `{task}`: {reason}")]
     InvalidState {

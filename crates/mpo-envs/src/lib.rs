@@ -21,14 +21,23 @@
 //! # Ok::<(), mpo_envs::EnvError>(())
 //! ```
 
+// The examples are written as if they were outside, so that they can be copied.
+extern crate self as mpo_envs;
+
 pub mod assets;
 mod environment;
 mod error;
+pub mod examples;
+pub mod mjcf;
 pub mod mujoco;
 mod random;
+mod registry;
 pub mod render;
 pub mod suite;
+mod vector;
 
 pub use environment::{Environment, ObservationPart, Spec, StepType, TimeStep};
 pub use error::EnvError;
 pub use random::RandomState;
+pub use registry::{full_name, load};
+pub use vector::{TimeSteps, VectorEnvironment};

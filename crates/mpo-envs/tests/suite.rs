@@ -183,6 +183,27 @@ fn a_warning_of_mujoco_is_an_error_and_the_next_reset_works() {
 }
 
 #[test]
+fn a_state_that_is_beyond_all_measure_is_an_error_at_once() {
+    if !common::mujoco_is_here() {
+        return;
+    }
+    // A cart whose first acceleration passes, but not what the stages of the Runge-Kutta step make of it.
+    let found = Assets::locate().expect("the files are here");
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::create_dir(folder.path().join("common")).expect("a folder");
+    for name in ["common/materials.xml", "common/skybox.xml", "common/visual.xml", "cartpole.xml"] {
+        let text = fs::read_to_string(found.suite.join(name)).expect("a file of the suite");
+        fs::write(folder.path().join(name), text.replace("gear=\"10\"", "gear=\"1e9\"")).expect("a file");
+    }
+    let assets = Assets { suite: folder.path().to_owned(), ..found };
+    let mut environment = suite::load_with(&assets, "cartpole-balance", 0).expect("a task");
+    environment.reset().expect("a reset");
+    let error = environment.step(&[1.0]).expect_err("a warning in the step that led there").to_string();
+    assert!(error.contains("simulation time 0 s") && error.contains("mjWARN_BADQ"), "{error}");
+    assert_eq!(environment.step(&[0.0]).expect("a new episode").step_type, StepType::First);
+}
+
+#[test]
 fn an_action_of_the_wrong_length_panics() {
     if !common::mujoco_is_here() {
         return;

@@ -1,7 +1,7 @@
 //! Updates per second of the CPU learner on random batches.
 //!
 //! ```text
-//! echo 5 | cargo run --release -p mpo-nets --example updates_per_second -- walker|humanoid [layer_norm] [full]
+//! echo 5 | cargo run --release -p mpo-nets --example updates_per_second -- walker|humanoid [layer_norm] [full] [threads N]
 //! ```
 //! Answers each line on standard input, a number of seconds, with the rate of the next seconds as a line of JSON, so that two
 //! programs can take turns (`cargo xtask bench learner`). One update: 32 windows of 8 transitions, M = 20, target copy every
@@ -11,7 +11,7 @@
 
 use std::{error::Error, time::Instant};
 
-use mpo_nets::{BatchView, Covariance, LearnerStep, MpoConfig, NetworkConfig, Torso, learner_for, noise::Noise};
+use mpo_nets::{BatchView, Covariance, LearnerConfig, LearnerStep, NetworkConfig, Torso, learner_for, noise::Noise};
 
 const WINDOWS: usize = 32;
 const STEPS: usize = 8;
@@ -28,7 +28,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         clip_critic_actions: false,
         ..NetworkConfig::default()
     };
-    let mpo = MpoConfig::default();
+    let threads = match arguments.iter().position(|a| a == "threads") {
+        Some(at) => arguments.get(at + 1).ok_or("threads needs a number")?.parse()?,
+        None => 1,
+    };
+    let mpo = LearnerConfig { threads, ..LearnerConfig::default() };
     let (observation, action) = if humanoid { (67, 21) } else { (24, 6) };
     let mut learner: Box<dyn LearnerStep> =
         if humanoid { learner_for!(67, 21, &network, &mpo, 0)? } else { learner_for!(24, 6, &network, &mpo, 0)? };

@@ -21,7 +21,7 @@ impl ActingPolicy {
     /// [`NetsError::Setting`] for a setting out of range.
     pub fn new(observation: usize, action: usize, config: &NetworkConfig) -> Result<Self, NetsError> {
         config.validate()?;
-        let head = GaussianHead::new(action, config.covariance, config.initial_stddev);
+        let head = GaussianHead::of(action, config);
         let network = policy_network(observation, &head, config);
         Ok(Self {
             parameters: vec![0.0; network.parameters()],

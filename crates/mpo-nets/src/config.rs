@@ -1,9 +1,75 @@
-//! Settings of the networks and of MPO, as they stand in a run's `config.toml`.
+//! Settings of the networks and of the learners, as they stand in a run's `config.toml`.
 
 use mpo_core::{Covariance, KlSplit};
 use serde::{Deserialize, Serialize};
 
 use crate::NetsError;
+
+/// The learning algorithm. All share networks, optimiser and, but for PPO, replay; Figures 2 and 4 of the paper compare them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Algorithm {
+    /// MPO: the weights of sampled actions bounded by a KL, mean and covariance bounded apart (paper Alg. 2).
+    #[default]
+    Mpo,
+    /// MPO with a parametric variational distribution: the policy itself ascends the samples' advantages within the two
+    /// bounds (paper Alg. 3, App. D.4).
+    MpoParametric,
+    /// MPO with one bound on the whole KL of the M-step (paper eq. 12), an ablation of Figure 2.
+    MpoJointKl,
+    /// Expected policy gradient: M samples per state, Retrace, entropy bonus, no bound.
+    Epg,
+    /// The same with one sample per state.
+    ActorCritic,
+    /// Deep deterministic policy gradient: one-step targets, a deterministic policy, constant exploration noise.
+    Ddpg,
+    /// Proximal policy optimisation: on-policy, clipped ratios, generalised advantages.
+    Ppo,
+}
+
+impl Algorithm {
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::Mpo, Self::MpoParametric, Self::MpoJointKl, Self::Epg, Self::ActorCritic, Self::Ddpg, Self::Ppo];
+
+    /// The name in settings and on command lines.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mpo => "mpo",
+            Self::MpoParametric => "mpo_parametric",
+            Self::MpoJointKl => "mpo_joint_kl",
+            Self::Epg => "epg",
+            Self::ActorCritic => "actor_critic",
+            Self::Ddpg => "ddpg",
+            Self::Ppo => "ppo",
+        }
+    }
+
+    /// The name in figures and tables.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Mpo => "MPO",
+            Self::MpoParametric => "MPO (parametric)",
+            Self::MpoJointKl => "MPO (joint KL)",
+            Self::Epg => "EPG + Retrace + entropy",
+            Self::ActorCritic => "Actor-critic + Retrace",
+            Self::Ddpg => "DDPG",
+            Self::Ppo => "PPO",
+        }
+    }
+}
+
+/// What kind of policy the network's head describes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PolicyKind {
+    /// A Gaussian whose mean and covariance the head gives.
+    Gaussian,
+    /// An action `tanh(raw)`; exploring adds Gaussian noise of the constant deviation `initial_stddev`.
+    Deterministic,
+}
 
 /// What follows the first linear layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,10 +101,14 @@ pub struct NetworkConfig {
     pub critic_hidden: [usize; 2],
     /// What follows the first linear layer.
     pub torso: Torso,
-    /// Dense or diagonal covariance.
+    /// Gaussian, or deterministic as DDPG needs it.
+    pub policy: PolicyKind,
+    /// Dense or diagonal covariance of a Gaussian policy.
     pub covariance: Covariance,
-    /// Standard deviation of every action dimension before training.
+    /// Standard deviation of every action dimension before training; of a deterministic policy's exploration, always.
     pub initial_stddev: f32,
+    /// Bound that no standard deviation of a Gaussian policy passes; infinite where the algorithm itself keeps it in check.
+    pub maximum_stddev: f32,
     /// Whether the critic sees actions clipped to `[-1, 1]`, as the environment applies them.
     pub clip_critic_actions: bool,
 }
@@ -49,17 +119,21 @@ impl Default for NetworkConfig {
             policy_hidden: [100, 100],
             critic_hidden: [200, 200],
             torso: Torso::LayerNorm,
+            policy: PolicyKind::Gaussian,
             covariance: Covariance::Diagonal,
             initial_stddev: 0.5,
+            maximum_stddev: f32::INFINITY,
             clip_critic_actions: true,
         }
     }
 }
 
-/// Hyper-parameters of MPO's update.
+/// Hyper-parameters of an update. Those that an algorithm has no use for are ignored by it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct MpoConfig {
+pub struct LearnerConfig {
+    /// The algorithm.
+    pub algorithm: Algorithm,
     /// Discount factor gamma.
     pub discount: f32,
     /// Retrace's lambda.
@@ -72,6 +146,8 @@ pub struct MpoConfig {
     pub epsilon_mean: f32,
     /// Bound on the M-step's KL in the covariance.
     pub epsilon_covariance: f32,
+    /// Bound on the M-step's whole KL, for the algorithm with the joint constraint.
+    pub epsilon_joint: f32,
     /// How the temperature is found.
     pub temperature: TemperatureMode,
     /// How the M-step's KL is split into mean and covariance.
@@ -84,7 +160,7 @@ pub struct MpoConfig {
     pub dual_learning_rate: f32,
     /// Temperature eta before softplus, at the start.
     pub initial_temperature: f32,
-    /// Multiplier of the mean's KL before softplus, at the start.
+    /// Multiplier of the mean's KL, or of the joint one, before softplus, at the start.
     pub initial_alpha_mean: f32,
     /// Multiplier of the covariance's KL before softplus, at the start.
     pub initial_alpha_covariance: f32,
@@ -92,17 +168,50 @@ pub struct MpoConfig {
     pub target_period: u64,
     /// Largest global norm of a network's gradient.
     pub gradient_clip: f32,
+    /// Weight of the entropy in the policy's objective, nats: EPG, actor-critic and PPO.
+    pub entropy_weight: f32,
+    /// Whether EPG subtracts the mean of a state's samples from their values; without, as printed, the gradient is the
+    /// same in expectation up to `(M - 1) / M`, and noisier.
+    pub baseline: bool,
+    /// Threads that share an update's passes over the batch, 1 to 32. Sums, and so the run's numbers, depend on it.
+    pub threads: usize,
+    /// Settings of PPO alone.
+    pub ppo: PpoConfig,
 }
 
-impl Default for MpoConfig {
+/// Hyper-parameters of PPO (Schulman et al. 2017).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PpoConfig {
+    /// Transitions collected, in whole episodes, before each round of updates: at least this many.
+    pub horizon: usize,
+    /// Passes over them.
+    pub epochs: usize,
+    /// Transitions in a mini-batch.
+    pub minibatch: usize,
+    /// Bound on the ratio's distance from one.
+    pub clip: f32,
+    /// Lambda of the generalised advantage estimate.
+    pub gae_lambda: f32,
+}
+
+impl Default for PpoConfig {
+    fn default() -> Self {
+        Self { horizon: 2000, epochs: 10, minibatch: 100, clip: 0.2, gae_lambda: 0.95 }
+    }
+}
+
+impl Default for LearnerConfig {
     fn default() -> Self {
         Self {
+            algorithm: Algorithm::Mpo,
             discount: 0.99,
             retrace_lambda: 1.0,
             action_samples: 20,
             epsilon: 0.1,
             epsilon_mean: 0.1,
             epsilon_covariance: 1e-4,
+            epsilon_joint: 0.1,
             temperature: TemperatureMode::Sgd,
             kl_split: KlSplit::Decoupled,
             policy_learning_rate: 5e-4,
@@ -113,6 +222,10 @@ impl Default for MpoConfig {
             initial_alpha_covariance: 10.0,
             target_period: 100,
             gradient_clip: 40.0,
+            entropy_weight: 1e-3,
+            baseline: true,
+            threads: 1,
+            ppo: PpoConfig::default(),
         }
     }
 }
@@ -123,11 +236,15 @@ impl NetworkConfig {
     /// # Errors
     /// [`NetsError::Setting`] names the first setting out of range.
     pub fn validate(&self) -> Result<(), NetsError> {
-        positive("network.initial_stddev", self.initial_stddev)
+        positive("network.initial_stddev", self.initial_stddev)?;
+        if self.maximum_stddev > self.initial_stddev {
+            return Ok(());
+        }
+        Err(setting("network.maximum_stddev", &self.maximum_stddev, "above network.initial_stddev; `inf` is no bound"))
     }
 }
 
-impl MpoConfig {
+impl LearnerConfig {
     /// Checks every setting's range.
     ///
     /// # Errors
@@ -135,6 +252,7 @@ impl MpoConfig {
     pub fn validate(&self) -> Result<(), NetsError> {
         unit("learner.discount", self.discount)?;
         unit("learner.retrace_lambda", self.retrace_lambda)?;
+        unit("learner.ppo.gae_lambda", self.ppo.gae_lambda)?;
         for (key, value) in [
             ("learner.epsilon", self.epsilon),
             ("learner.epsilon_mean", self.epsilon_mean),
@@ -143,15 +261,43 @@ impl MpoConfig {
             ("learner.critic_learning_rate", self.critic_learning_rate),
             ("learner.dual_learning_rate", self.dual_learning_rate),
             ("learner.gradient_clip", self.gradient_clip),
+            ("learner.epsilon_joint", self.epsilon_joint),
+            ("learner.ppo.clip", self.ppo.clip),
         ] {
             positive(key, value)?;
         }
-        for (key, value) in
-            [("learner.action_samples", self.action_samples as u64), ("learner.target_period", self.target_period)]
-        {
+        for (key, value) in [
+            ("learner.action_samples", self.action_samples as u64),
+            ("learner.target_period", self.target_period),
+            ("learner.ppo.horizon", self.ppo.horizon as u64),
+            ("learner.ppo.epochs", self.ppo.epochs as u64),
+            ("learner.ppo.minibatch", self.ppo.minibatch as u64),
+        ] {
             if value == 0 {
                 return Err(setting(key, &value, "at least 1"));
             }
+        }
+        if !(self.entropy_weight.is_finite() && self.entropy_weight >= 0.0) {
+            return Err(setting("learner.entropy_weight", &self.entropy_weight, "a finite number, at least 0"));
+        }
+        if !(1..=crate::threads::MOST).contains(&self.threads) {
+            return Err(setting("learner.threads", &self.threads, "between 1 and 32"));
+        }
+        let samples = self.action_samples;
+        if self.algorithm == Algorithm::ActorCritic && (samples != 1 || self.baseline) {
+            let (key, value, must) = if samples == 1 {
+                ("learner.baseline", "true".to_owned(), "false for actor_critic: of one sample the advantage is zero")
+            } else {
+                ("learner.action_samples", samples.to_string(), "1 for actor_critic; epg takes several")
+            };
+            return Err(NetsError::Setting { key, value, must });
+        }
+        if self.algorithm == Algorithm::MpoParametric && samples < 2 {
+            return Err(setting(
+                "learner.action_samples",
+                &samples,
+                "at least 2 for mpo_parametric: of one sample the advantage is zero",
+            ));
         }
         Ok(())
     }

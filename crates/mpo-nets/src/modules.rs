@@ -36,12 +36,12 @@ impl TorsoKind for PlainTorso {
     const TORSO: Torso = Torso::Plain;
 }
 
-/// Gaussian policy network: `OBS` observations to `HEAD` raw numbers, of which the first `ACT` are the mean and the rest the covariance's.
+/// Network of an observation alone: `OBS` numbers to `OUT`. As a policy, the raw mean and what describes the covariance; as a
+/// state's value, one number.
 #[derive(Clone, Debug)]
-pub struct GaussianPolicy<
+pub struct Perceptron<
     const OBS: usize,
-    const ACT: usize,
-    const HEAD: usize,
+    const OUT: usize,
     const H1: usize,
     const H2: usize,
     T: TorsoKind,
@@ -55,7 +55,7 @@ pub struct GaussianPolicy<
     /// Second layer.
     pub hidden: Linear<H1, H2, E, D>,
     /// Output layer.
-    pub head: Head<H2, HEAD, E, D>,
+    pub head: Head<H2, OUT, E, D>,
     /// The torso, a marker without data.
     pub kind: T,
 }
@@ -149,26 +149,12 @@ impl<const I: usize, const O: usize, E: Real, D: Device<E>> TensorCollection<E, 
     }
 }
 
-impl<
-    const OBS: usize,
-    const ACT: usize,
-    const HEAD: usize,
-    const H1: usize,
-    const H2: usize,
-    T: TorsoKind,
-    E: Real,
-    D: Device<E>,
-> TensorCollection<E, D> for GaussianPolicy<OBS, ACT, HEAD, H1, H2, T, E, D>
+impl<const OBS: usize, const OUT: usize, const H1: usize, const H2: usize, T: TorsoKind, E: Real, D: Device<E>>
+    TensorCollection<E, D> for Perceptron<OBS, OUT, H1, H2, T, E, D>
 {
-    type To<E2: Dtype, D2: Device<E2>> = GaussianPolicy<OBS, ACT, HEAD, H1, H2, T, E2, D2>;
+    type To<E2: Dtype, D2: Device<E2>> = Perceptron<OBS, OUT, H1, H2, T, E2, D2>;
 
     fn iter_tensors<V: ModuleVisitor<Self, E, D>>(v: &mut V) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
-        const {
-            assert!(
-                HEAD == 2 * ACT || HEAD == ACT + ACT * (ACT + 1) / 2,
-                "HEAD is ACT + ACT or ACT + ACT (ACT + 1) / 2"
-            );
-        };
         v.visit_fields(
             (
                 Self::tensor(
@@ -181,13 +167,7 @@ impl<
                 Self::module("hidden", |s| &s.hidden, |s| &mut s.hidden),
                 Self::module("head", |s| &s.head, |s| &mut s.head),
             ),
-            |(observation, torso, hidden, head)| GaussianPolicy {
-                observation,
-                torso,
-                hidden,
-                head,
-                kind: T::default(),
-            },
+            |(observation, torso, hidden, head)| Perceptron { observation, torso, hidden, head, kind: T::default() },
         )
     }
 }
@@ -228,16 +208,8 @@ impl<const OBS: usize, const ACT: usize, const H1: usize, const H2: usize, T: To
     }
 }
 
-impl<
-    const OBS: usize,
-    const ACT: usize,
-    const HEAD: usize,
-    const H1: usize,
-    const H2: usize,
-    T: TorsoKind,
-    E: Dtype,
-    D: Storage<E>,
-> NonMutableModule for GaussianPolicy<OBS, ACT, HEAD, H1, H2, T, E, D>
+impl<const OBS: usize, const OUT: usize, const H1: usize, const H2: usize, T: TorsoKind, E: Dtype, D: Storage<E>>
+    NonMutableModule for Perceptron<OBS, OUT, H1, H2, T, E, D>
 {
 }
 impl<const OBS: usize, const ACT: usize, const H1: usize, const H2: usize, T: TorsoKind, E: Dtype, D: Storage<E>>
@@ -245,21 +217,13 @@ impl<const OBS: usize, const ACT: usize, const H1: usize, const H2: usize, T: To
 {
 }
 
-impl<
-    const OBS: usize,
-    const ACT: usize,
-    const HEAD: usize,
-    const H1: usize,
-    const H2: usize,
-    K: TorsoKind,
-    B: Dim,
-    T: Tape<f32, Cpu>,
-> Module<Tensor<(B, Const<OBS>), f32, Cpu, T>> for GaussianPolicy<OBS, ACT, HEAD, H1, H2, K, f32, Cpu>
+impl<const OBS: usize, const OUT: usize, const H1: usize, const H2: usize, K: TorsoKind, B: Dim, T: Tape<f32, Cpu>>
+    Module<Tensor<(B, Const<OBS>), f32, Cpu, T>> for Perceptron<OBS, OUT, H1, H2, K, f32, Cpu>
 {
-    type Output = Tensor<(B, Const<HEAD>), f32, Cpu, T>;
+    type Output = Tensor<(B, Const<OUT>), f32, Cpu, T>;
     type Error = CpuError;
 
-    /// The raw head for a batch of observations, as one operation on the tape.
+    /// The outputs for a batch of observations, as one operation on the tape.
     fn try_forward(&self, observation: Tensor<(B, Const<OBS>), f32, Cpu, T>) -> Result<Self::Output, CpuError> {
         let batch = observation.shape().0;
         let (observation, tape) = observation.split_tape();

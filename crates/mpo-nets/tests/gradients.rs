@@ -7,7 +7,7 @@ use dfdx::{
     tensor_ops::{Backward, BroadcastTo, PermuteTo, SumTo, TryMatMul},
 };
 use mpo_nets::{
-    Activations, Critic, GaussianPolicy, LayerNormTorso, Layout, Network, PlainTorso, Torso, TorsoKind, noise::Noise,
+    Activations, Critic, LayerNormTorso, Layout, Network, Perceptron, PlainTorso, Torso, TorsoKind, noise::Noise,
 };
 use proptest::prelude::*;
 
@@ -17,7 +17,7 @@ const H1: usize = 13;
 const H2: usize = 9;
 type Batch<const N: usize> = Tensor<(usize, Const<N>), f32, Cpu>;
 type Taped<const N: usize> = Tensor<(usize, Const<N>), f32, Cpu, OwnedTape<f32, Cpu>>;
-type Policy<T> = GaussianPolicy<OBS, ACT, 5, H1, H2, T, f32, Cpu>;
+type Policy<T> = Perceptron<OBS, 5, H1, H2, T, f32, Cpu>;
 type Value<T> = Critic<OBS, ACT, H1, H2, T, f32, Cpu>;
 
 /// A network with noise in every parameter, so that no gradient vanishes by symmetry.

@@ -1,8 +1,8 @@
 //! The learner as a whole: it learns, its checkpoint continues bit for bit, and it refuses what it cannot use.
 
 use mpo_nets::{
-    BatchView, Covariance, GaussianHead, KlSplit, LearnerStep, MpoConfig, NetsError, NetworkConfig, TemperatureMode,
-    Torso, learner_for, noise::Noise,
+    Algorithm, BatchView, Covariance, Demand, GaussianHead, KlSplit, LearnerConfig, LearnerStep, NetsError,
+    NetworkConfig, PolicyKind, TemperatureMode, Torso, learner_for, noise::Noise,
 };
 
 const OBS: usize = 3;
@@ -39,6 +39,24 @@ impl Data {
         }
     }
 
+    /// Replaces the actions by those of a policy, and the rewards by theirs.
+    fn act(&mut self, policy: &mut mpo_nets::ActingPolicy, parameters: &[f32], round: u64) {
+        policy.load(parameters);
+        let mut noise = vec![0.0; self.actions.len()];
+        Noise::new(1000 + round).fill(&mut noise);
+        let mut state = 0;
+        let mut t = 0;
+        for &length in &self.lengths {
+            for _ in 0..length {
+                let observation = &self.observations[state * OBS..(state + 1) * OBS];
+                self.log_probs[t] = policy.sample(observation, &noise[t..=t], &mut self.actions[t..=t]);
+                self.rewards[t] = 1.0 - (self.actions[t].clamp(-1.0, 1.0) - 0.3).abs();
+                (state, t) = (state + 1, t + 1);
+            }
+            state += 1;
+        }
+    }
+
     fn view(&self) -> BatchView<'_> {
         BatchView {
             lengths: &self.lengths,
@@ -55,7 +73,7 @@ fn small() -> NetworkConfig {
     NetworkConfig { policy_hidden: [32, 32], critic_hidden: [32, 32], ..NetworkConfig::default() }
 }
 
-fn learner(network: &NetworkConfig, mpo: &MpoConfig, seed: u64) -> Box<dyn LearnerStep> {
+fn learner(network: &NetworkConfig, mpo: &LearnerConfig, seed: u64) -> Box<dyn LearnerStep> {
     learner_for!(3, 1, network, mpo, seed).expect("the settings are sound")
 }
 
@@ -69,28 +87,103 @@ fn every_variant_finds_the_best_action_of_a_bandit() {
     ] {
         let network = NetworkConfig { covariance, torso, ..small() };
         // A bandit: no future, so that the reward alone decides.
-        let mpo = MpoConfig { kl_split, temperature, discount: 0.0, target_period: 20, ..MpoConfig::default() };
+        let mpo = LearnerConfig { kl_split, temperature, discount: 0.0, target_period: 20, ..LearnerConfig::default() };
         let mut learner = learner(&network, &mpo, 1);
         let data: Vec<Data> = (0..20).map(Data::new).collect();
         for step in 0..1200 {
             learner.update(&data[step % data.len()].view()).expect("finite");
         }
-        let mut policy = mpo_nets::ActingPolicy::new(OBS, ACT, &network).expect("sound settings");
-        policy.load(learner.policy_parameters());
-        let (mut states, mut action, mut sum) = (vec![0.0; 100 * OBS], [0.0], 0.0);
-        Noise::new(77).fill(&mut states);
-        for state in states.chunks_exact(OBS) {
-            policy.mean(state, &mut action);
-            sum += action[0];
-        }
-        let mean = sum / 100.0;
+        let mean = mean_action(&network, learner.policy_parameters());
         assert!((mean - 0.3).abs() < 0.12, "{covariance:?} {kl_split:?} {temperature:?}: mean {mean}");
     }
 }
 
+/// Settings under which `algorithm` can be built.
+fn settings(algorithm: Algorithm) -> (NetworkConfig, LearnerConfig) {
+    let mut network = small();
+    let mut config = LearnerConfig { algorithm, discount: 0.0, target_period: 20, ..LearnerConfig::default() };
+    config.ppo.minibatch = 40;
+    match algorithm {
+        Algorithm::ActorCritic => (config.action_samples, config.baseline) = (1, false),
+        Algorithm::Ddpg => network.policy = PolicyKind::Deterministic,
+        _ => {}
+    }
+    (network, config)
+}
+
+/// The mean of a learner's policy over many states.
+fn mean_action(network: &NetworkConfig, parameters: &[f32]) -> f32 {
+    let mut policy = mpo_nets::ActingPolicy::new(OBS, ACT, network).expect("sound settings");
+    policy.load(parameters);
+    let (mut states, mut action, mut sum) = (vec![0.0; 100 * OBS], [0.0], 0.0);
+    Noise::new(77).fill(&mut states);
+    for state in states.chunks_exact(OBS) {
+        policy.mean(state, &mut action);
+        sum += action[0];
+    }
+    sum / 100.0
+}
+
+#[test]
+fn every_algorithm_finds_the_best_action_of_a_bandit() {
+    for algorithm in Algorithm::ALL {
+        let (network, config) = settings(algorithm);
+        let mut learner = learner(&network, &config, 1);
+        let on_policy = learner.demand() != Demand::Replay;
+        let mut policy = mpo_nets::ActingPolicy::new(OBS, ACT, &network).expect("sound settings");
+        for round in 0..if on_policy { 60 } else { 2500 } {
+            let mut data = Data::new(round % 20);
+            if on_policy {
+                data.act(&mut policy, learner.policy_parameters(), round);
+            }
+            learner.update(&data.view()).expect("finite");
+        }
+        let mean = mean_action(&network, learner.policy_parameters());
+        assert!((mean - 0.3).abs() < 0.15, "{}: mean {mean}", algorithm.name());
+    }
+}
+
+#[test]
+fn every_algorithm_continues_bit_for_bit_and_refuses_anothers_checkpoint() {
+    let data: Vec<Data> = (0..5).map(Data::new).collect();
+    for algorithm in Algorithm::ALL {
+        let (network, config) = settings(algorithm);
+        let [mut original, mut restored] = [3, 4].map(|seed| learner(&network, &config, seed));
+        for data in &data {
+            original.update(&data.view()).expect("finite");
+        }
+        // The noise is a key and a position; the key is the seed's, so only a learner of the same seed continues alike.
+        assert!(restored.load(&original.save()).is_ok());
+        restored = learner(&network, &config, 3);
+        restored.load(&original.save()).expect("its own checkpoint");
+        for data in &data {
+            let (a, b) = (original.update(&data.view()), restored.update(&data.view()));
+            assert_eq!(a.expect("finite"), b.expect("finite"), "{}", algorithm.name());
+        }
+        assert_eq!(original.save(), restored.save(), "{}", algorithm.name());
+        let other = if algorithm == Algorithm::Ppo { Algorithm::Mpo } else { Algorithm::Ppo };
+        let (network, config) = settings(other);
+        assert!(matches!(learner(&network, &config, 3).load(&original.save()), Err(NetsError::Mismatch { .. })));
+    }
+}
+
+#[test]
+fn a_policy_and_an_algorithm_that_do_not_suit_each_other_are_refused() {
+    let refused = |network: &NetworkConfig, config: &LearnerConfig| {
+        learner_for!(3, 1, network, config, 0).map(|_| ()).expect_err("unsound").to_string()
+    };
+    let (deterministic, ddpg) = settings(Algorithm::Ddpg);
+    assert!(refused(&small(), &ddpg).contains("`network.policy` is gaussian"));
+    assert!(refused(&deterministic, &LearnerConfig::default()).contains("`network.policy` is deterministic"));
+    let several = LearnerConfig { algorithm: Algorithm::ActorCritic, baseline: false, ..LearnerConfig::default() };
+    assert!(refused(&small(), &several).contains("epg takes several"));
+    let one = LearnerConfig { algorithm: Algorithm::MpoParametric, action_samples: 1, ..LearnerConfig::default() };
+    assert!(refused(&small(), &one).contains("at least 2"));
+}
+
 #[test]
 fn a_loaded_learner_continues_bit_for_bit() {
-    let (network, mpo) = (small(), MpoConfig { target_period: 7, ..MpoConfig::default() });
+    let (network, mpo) = (small(), LearnerConfig { target_period: 7, ..LearnerConfig::default() });
     let data: Vec<Data> = (0..5).map(Data::new).collect();
     let mut original = learner(&network, &mpo, 3);
     for step in 0..23 {
@@ -110,9 +203,9 @@ fn a_loaded_learner_continues_bit_for_bit() {
 
 #[test]
 fn a_foreign_or_damaged_checkpoint_is_refused_by_name_and_changes_nothing() {
-    let mut learner = learner(&small(), &MpoConfig::default(), 3);
+    let mut learner = learner(&small(), &LearnerConfig::default(), 3);
     let before = learner.save();
-    let other = learner_for!(4, 2, &small(), &MpoConfig::default(), 3).expect("sound").save();
+    let other = learner_for!(4, 2, &small(), &LearnerConfig::default(), 3).expect("sound").save();
     let error = learner.load(&other).expect_err("another shape");
     assert!(matches!(&error, NetsError::Mismatch { tensor, .. } if tensor == "policy.online.observation"), "{error}");
     assert!(error.to_string().contains("another task"));
@@ -123,30 +216,30 @@ fn a_foreign_or_damaged_checkpoint_is_refused_by_name_and_changes_nothing() {
 
 #[test]
 fn what_is_not_finite_is_named_and_leaves_the_parameters_alone() {
-    let mut learner = learner(&small(), &MpoConfig::default(), 3);
+    let mut learner = learner(&small(), &LearnerConfig::default(), 3);
     let mut data = Data::new(0);
     data.rewards[4] = f32::NAN;
     let before = learner.policy_parameters().to_vec();
     let error = learner.update(&data.view()).expect_err("a NaN reward");
-    assert!(error.to_string().contains("update 1: the Retrace target is NaN"), "{error}");
+    assert!(error.to_string().contains("update 1: the critic's target is NaN"), "{error}");
     assert_eq!(learner.policy_parameters(), before);
     assert_eq!(learner.updates(), 0);
 }
 
 #[test]
 fn settings_out_of_range_and_widths_not_compiled_are_errors_that_say_so() {
-    let build = |network: &NetworkConfig, mpo: &MpoConfig| {
+    let build = |network: &NetworkConfig, mpo: &LearnerConfig| {
         learner_for!(3, 1, network, mpo, 0).map(|_| ()).expect_err("unsound")
     };
-    let error = build(&small(), &MpoConfig { epsilon: 0.0, ..MpoConfig::default() });
+    let error = build(&small(), &LearnerConfig { epsilon: 0.0, ..LearnerConfig::default() });
     assert_eq!(error.to_string(), "`learner.epsilon` is 0, but must be a finite number above 0");
-    let error = build(&NetworkConfig { policy_hidden: [17, 17], ..small() }, &MpoConfig::default());
+    let error = build(&NetworkConfig { policy_hidden: [17, 17], ..small() }, &LearnerConfig::default());
     assert!(error.to_string().contains("[17, 17]") && error.to_string().contains("[100, 100] + [200, 200]"), "{error}");
 }
 
 #[test]
 fn the_target_networks_move_only_at_their_period() {
-    let mpo = MpoConfig { target_period: 3, ..MpoConfig::default() };
+    let mpo = LearnerConfig { target_period: 3, ..LearnerConfig::default() };
     let mut learner = learner(&small(), &mpo, 3);
     let data = Data::new(0);
     let mut kls = Vec::new();
@@ -161,8 +254,9 @@ fn the_target_networks_move_only_at_their_period() {
 
 #[test]
 fn gradients_of_the_head_are_finite_differences() {
-    for covariance in [Covariance::Diagonal, Covariance::Full] {
-        let head = GaussianHead::new(3, covariance, 0.5);
+    let heads = [Covariance::Diagonal, Covariance::Full].map(|covariance| GaussianHead::new(3, covariance, 0.5));
+    let [diagonal, full] = heads.clone().map(|head| head.bounded(0.8));
+    for head in heads.into_iter().chain([diagonal, full, GaussianHead::deterministic(3, 0.2)]) {
         let draw = |stream, len| {
             let mut values = vec![0.0; len];
             Noise::new(stream).fill(&mut values);
@@ -185,8 +279,18 @@ fn gradients_of_the_head_are_finite_differences() {
                 loss(&raw)
             };
             let numeric = (moved(1e-2) - moved(-1e-2)) / 2e-2;
-            assert!((numeric - f64::from(d_raw[i])).abs() < 2e-3, "{covariance:?} {i}: {numeric} and {}", d_raw[i]);
+            assert!((numeric - f64::from(d_raw[i])).abs() < 2e-3, "{head:?} {i}: {numeric} and {}", d_raw[i]);
         }
+    }
+}
+
+#[test]
+fn a_bounded_deviation_starts_where_it_should_and_stays_below_its_bound() {
+    let head = GaussianHead::new(1, Covariance::Diagonal, 0.5).bounded(0.8);
+    for (raw, low, high) in [(0.0, 0.4999, 0.5002), (1e4, 0.79, 0.8002), (-1e4, 0.0, 0.0002)] {
+        let (mut mean, mut stddev) = ([0.0], [0.0]);
+        head.forward(&[0.0, raw], &mut mean, &mut stddev);
+        assert!((low..high).contains(&stddev[0]), "raw {raw}: {}", stddev[0]);
     }
 }
 

@@ -2,8 +2,8 @@
 
 use mpo_core::{Covariance, Gaussian, Workspace};
 use mpo_nets::{
-    Activations, BatchView, GaussianHead, Layout, LearnerStep, MpoConfig, Network, NetworkConfig, Torso, learner_for,
-    noise::Noise,
+    Activations, BatchView, GaussianHead, Layout, LearnerConfig, LearnerStep, Network, NetworkConfig, Torso,
+    learner_for, noise::Noise,
 };
 use safetensors::SafeTensors;
 
@@ -42,13 +42,13 @@ fn noise_position(checkpoint: &[u8]) -> u64 {
 #[test]
 fn the_critic_is_fitted_to_equation_13() {
     let network_config = NetworkConfig { policy_hidden: [32, 32], critic_hidden: [32, 32], ..NetworkConfig::default() };
-    let mpo = MpoConfig {
+    let mpo = LearnerConfig {
         action_samples: SAMPLES,
         retrace_lambda: 0.9,
         target_period: 3,
         policy_learning_rate: 1e-2,
         critic_learning_rate: 1e-2,
-        ..MpoConfig::default()
+        ..LearnerConfig::default()
     };
     let mut learner: Box<dyn LearnerStep> = learner_for!(3, 1, &network_config, &mpo, SEED).expect("sound settings");
     let lengths = [4_u32, 1, 3, 5];

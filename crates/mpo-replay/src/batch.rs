@@ -25,6 +25,9 @@ pub struct Batch {
     pub discounts: Vec<f32>,
     /// Log-probabilities of the actions under the policy that chose them, `[T]`.
     pub log_probs: Vec<f32>,
+    /// Where each state stands in its episode, `[T + windows]`: a window whose final state is not [`StepType::Last`] was
+    /// cut at `steps`, at the newest transition, or where its episode was abandoned.
+    pub step_types: Vec<StepType>,
     /// Stacks of frames, `[T + windows, stack, bytes]`, the newest frame last; empty without frames.
     pub frames: Vec<u8>,
     /// Actions, `[T]`, if actions are discrete, else empty.
@@ -39,6 +42,19 @@ pub struct Batch {
     pub redrawn: u64,
     pub(crate) layout: Option<TransitionLayout>,
     pub(crate) scratch: crate::sample::Scratch,
+}
+
+/// Where a state stands in its episode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum StepType {
+    /// Its first state.
+    First,
+    /// Neither the first nor the final one.
+    #[default]
+    Mid,
+    /// Its final state: after a discount of 0 by termination, else by a time limit.
+    Last,
 }
 
 /// The place of a transition: names it as long as it is stored, and nothing afterwards.
@@ -61,6 +77,8 @@ impl Key {
 pub struct Window<'a> {
     /// `[L + 1, observation]`.
     pub observations: &'a [f32],
+    /// `[L + 1]`.
+    pub step_types: &'a [StepType],
     /// `[L + 1, stack, bytes]`; empty without frames.
     pub frames: &'a [u8],
     /// `[L, action]`; empty if actions are discrete.
@@ -94,9 +112,8 @@ impl Batch {
         Windows { batch: self, next: 0, transition: 0 }
     }
 
-    /// Makes every array as long as `windows` windows of `steps` steps may need.
-    pub(crate) fn open(&mut self, layout: &TransitionLayout, windows: usize, steps: usize) {
-        let transitions = windows * steps;
+    /// Makes every array as long as `windows` windows of `transitions` transitions in all may need.
+    pub(crate) fn open(&mut self, layout: &TransitionLayout, windows: usize, transitions: usize) {
         let states = transitions + windows;
         self.windows = windows;
         self.layout = Some(*layout);
@@ -107,6 +124,7 @@ impl Batch {
         self.keys.resize(windows, Key::default());
         self.weights.clear();
         self.observations.resize(states * layout.observation, 0.0);
+        self.step_types.resize(states, StepType::Mid);
         self.frames.resize(states * layout.stack_bytes(), 0);
         self.actions.resize(transitions * layout.action_len(), 0.0);
         self.discrete_actions.resize(if layout.is_discrete() { transitions } else { 0 }, 0);
@@ -123,6 +141,7 @@ impl Batch {
         self.ages.truncate(windows);
         self.keys.truncate(windows);
         self.observations.truncate(states * layout.observation);
+        self.step_types.truncate(states);
         self.frames.truncate(states * layout.stack_bytes());
         self.actions.truncate(transitions * layout.action_len());
         self.discrete_actions.truncate(transitions);
@@ -163,6 +182,7 @@ impl<'a> Iterator for Windows<'a> {
         self.transition = transitions.end;
         Some(Window {
             observations: &batch.observations[rows(&states, layout.observation)],
+            step_types: &batch.step_types[states.clone()],
             frames: &batch.frames[rows(&states, layout.stack_bytes())],
             actions: &batch.actions[rows(&transitions, layout.action_len())],
             discrete_actions: &batch.discrete_actions[rows(&transitions, usize::from(layout.is_discrete()))],

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::error::ReplayError;
 use crate::layout::TransitionLayout;
+use crate::memory::Memory;
 use crate::record::{Header, RecordLayout};
 use crate::ring::Ring;
 use crate::sync::{AtomicBool, Ordering};
@@ -78,6 +79,23 @@ impl ReplayBuffer {
     /// If `capacity` or `lanes` is 0, if frames have 0 bytes or a stack has 0 frames, or if the sizes overflow the address space.
     #[must_use]
     pub fn new(layout: impl Into<TransitionLayout>, capacity: usize, lanes: usize) -> Self {
+        Self::new_in(layout, capacity, lanes, &Memory::Heap)
+            .unwrap_or_else(|error| panic!("the heap is not mapped, so that this cannot happen: {error}"))
+    }
+
+    /// [`new`](Self::new) with the records in memory of another kind.
+    ///
+    /// # Errors
+    /// [`ReplayError::Memory`] if the memory cannot be mapped, or the disk has too little room.
+    ///
+    /// # Panics
+    /// As [`new`](Self::new).
+    pub fn new_in(
+        layout: impl Into<TransitionLayout>,
+        capacity: usize,
+        lanes: usize,
+        memory: &Memory,
+    ) -> Result<Self, ReplayError> {
         let layout = layout.into();
         assert!(capacity > 0, "a replay buffer needs room for at least one transition per lane");
         assert!(lanes > 0, "a replay buffer needs at least one lane");
@@ -85,8 +103,8 @@ impl ReplayBuffer {
             layout.frames.is_none_or(|frames| frames.bytes > 0 && frames.stack > 0),
             "a stack of frames needs at least one frame of one byte"
         );
-        let lanes = (0..lanes).map(|_| Lane::new(&layout, capacity)).collect();
-        Self::from_lanes(layout, capacity, lanes)
+        let lanes: Result<_, _> = (0..lanes).map(|_| Lane::new(&layout, capacity, memory)).collect();
+        Ok(Self::from_lanes(layout, capacity, lanes?))
     }
 
     pub(crate) fn from_lanes(layout: TransitionLayout, capacity: usize, lanes: Box<[Lane]>) -> Self {
@@ -179,9 +197,10 @@ impl Shared {
 }
 
 impl Lane {
-    pub(crate) fn new(layout: &TransitionLayout, capacity: usize) -> Self {
+    pub(crate) fn new(layout: &TransitionLayout, capacity: usize, memory: &Memory) -> Result<Self, ReplayError> {
         // One more state than transitions, and before the oldest state the frames that its stack shows.
         let kept = capacity + 1 + layout.history();
-        Self { ring: Ring::new(kept, RecordLayout::new(layout).words()), claimed: AtomicBool::new(false) }
+        let ring = Ring::new_in(kept, RecordLayout::new(layout).words(), memory)?;
+        Ok(Self { ring, claimed: AtomicBool::new(false) })
     }
 }

@@ -1,6 +1,7 @@
 //! The crate's one error type.
 
 use std::io;
+use std::path::PathBuf;
 
 /// Why a replay operation did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +42,33 @@ pub enum ReplayError {
         /// Transitions per lane.
         capacity: usize,
     },
+    /// A lane stores fewer transitions than were asked for.
+    #[error(
+        "lane {lane} stores {stored} transitions, {wanted} were asked for: push more before asking, or enlarge the \
+         capacity, in which the first state of every episode takes a place too"
+    )]
+    TooFew {
+        /// The lane.
+        lane: usize,
+        /// Transitions that it stores.
+        stored: u64,
+        /// Transitions asked for.
+        wanted: usize,
+    },
+    /// Memory for the records could not be mapped.
+    #[error(
+        "could not map {bytes} bytes for the records of a lane ({place}): is there as much memory or disk space, on a \
+         file system that can set space aside?"
+    )]
+    Memory {
+        /// Bytes of one lane.
+        bytes: usize,
+        /// The directory of the file, or the kind of memory.
+        place: String,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
     /// A table that is not in the set.
     #[error("there is no table {name:?}: the tables are {known:?}")]
     UnknownTable {
@@ -49,8 +77,16 @@ pub enum ReplayError {
         /// The tables of the set.
         known: Vec<String>,
     },
+    /// A file could not be written or read, or is refused.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: Box<ReplayError>,
+    },
     /// Reading or writing failed.
-    #[error("could not {action} the replay buffer")]
+    #[error("could not {action} the replay buffer: {source}")]
     Io {
         /// `read` or `write`.
         action: &'static str,
@@ -128,6 +164,8 @@ pub enum Section {
     Lane(u64),
     /// The names of a set of tables.
     Tables,
+    /// The priorities of a buffer's transitions.
+    Priorities,
     /// The end mark.
     End,
 }
@@ -138,6 +176,7 @@ impl std::fmt::Display for Section {
             Self::Header => formatter.write_str("the header"),
             Self::Lane(lane) => write!(formatter, "lane {lane}"),
             Self::Tables => formatter.write_str("the names of the tables"),
+            Self::Priorities => formatter.write_str("the priorities"),
             Self::End => formatter.write_str("the end mark"),
         }
     }

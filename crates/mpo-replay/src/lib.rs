@@ -32,28 +32,37 @@
 //! ```
 //!
 //! [`ring::Ring`] explains the memory ordering; the README compares features and names what is missing.
-#![forbid(unsafe_code)]
+#![cfg_attr(not(feature = "mmap"), forbid(unsafe_code))]
 
 mod batch;
 mod buffer;
+mod checked;
 mod error;
+mod file;
+mod latest;
 mod layout;
 mod limiter;
+#[cfg(feature = "mmap")]
+mod mapping;
+mod memory;
 mod persist;
 mod priority;
 mod record;
 pub mod ring;
 mod sample;
 mod statistics;
+mod sum_tree;
 mod sync;
 mod tables;
 mod writer;
 
-pub use batch::{Batch, Key, Window, Windows};
+pub use batch::{Batch, Key, StepType, Window, Windows};
 pub use buffer::ReplayBuffer;
 pub use error::{ReplayError, Section};
+pub use file::{load_file, save_file};
 pub use layout::{Action, ActionLayout, Frames, Layout, Observation, Outcome, TransitionLayout};
 pub use limiter::RateLimiter;
+pub use memory::Memory;
 pub use priority::Priorities;
 pub use statistics::{LaneStatistics, Statistics};
 pub use tables::Tables;

@@ -13,11 +13,13 @@
 //! Records keep their numbers, so that a restored lane continues where the saved one was. Where a writer overtook the
 //! save, there is a gap in the numbers, and what lies before the last gap had been overwritten: it is not restored.
 
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 
 use crate::buffer::{Lane, ReplayBuffer};
+use crate::checked::{Sink, Source};
 use crate::error::{ReplayError, Section};
 use crate::layout::{ActionLayout, Frames, TransitionLayout};
+use crate::memory::Memory;
 use crate::ring::Ring;
 use crate::sync::Ordering;
 
@@ -66,9 +68,17 @@ impl ReplayBuffer {
     /// [`ReplayError::Truncated`], [`ReplayError::Checksum`] or [`ReplayError::Inconsistent`] for what is wrong with the
     /// bytes.
     pub fn load<R: Read + ?Sized>(reader: &mut R) -> Result<Self, ReplayError> {
+        Self::load_in(reader, &Memory::Heap)
+    }
+
+    /// [`load`](Self::load) into memory of another kind.
+    ///
+    /// # Errors
+    /// Those of [`load`](Self::load), and [`ReplayError::Memory`].
+    pub fn load_in<R: Read + ?Sized>(reader: &mut R, memory: &Memory) -> Result<Self, ReplayError> {
         let mut source = Source::new(reader, Section::Header);
         let header = Header::read(&mut source)?;
-        Self::load_lanes(&mut source, &header)
+        Self::load_lanes(&mut source, &header, memory)
     }
 
     /// [`load`](Self::load) for a caller who knows which shape the buffer must have, and takes no memory for another one.
@@ -102,15 +112,19 @@ impl ReplayBuffer {
                 return Err(ReplayError::Mismatch { field, found, expected });
             }
         }
-        Self::load_lanes(&mut source, &header)
+        Self::load_lanes(&mut source, &header, &Memory::Heap)
     }
 
-    fn load_lanes<R: Read + ?Sized>(source: &mut Source<'_, R>, header: &Header) -> Result<Self, ReplayError> {
+    fn load_lanes<R: Read + ?Sized>(
+        source: &mut Source<'_, R>,
+        header: &Header,
+        memory: &Memory,
+    ) -> Result<Self, ReplayError> {
         let Header { layout, capacity, lanes } = *header;
         let lanes: Result<Box<[Lane]>, ReplayError> = (0..lanes)
             .map(|number| {
                 source.section = Section::Lane(number as u64);
-                let mut lane = Lane::new(&layout, capacity);
+                let mut lane = Lane::new(&layout, capacity, memory)?;
                 load_lane(&mut lane.ring, source)?;
                 Ok(lane)
             })
@@ -264,87 +278,5 @@ fn load_lane<R: Read + ?Sized>(ring: &mut Ring, source: &mut Source<'_, R>) -> R
                 word.store(value, Ordering::Relaxed);
             }
         }
-    }
-}
-
-/// Writes checksummed parts.
-pub(crate) struct Sink<'a, W: ?Sized> {
-    writer: &'a mut W,
-    /// The part being built.
-    bytes: Vec<u8>,
-}
-
-impl<'a, W: Write + ?Sized> Sink<'a, W> {
-    pub(crate) fn new(writer: &'a mut W) -> Self {
-        Self { writer, bytes: Vec::new() }
-    }
-
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), ReplayError> {
-        self.writer.write_all(bytes).map_err(|source| ReplayError::Io { action: "write", source })
-    }
-
-    pub(crate) fn put(&mut self, value: u64) {
-        self.bytes.extend(value.to_le_bytes());
-    }
-
-    pub(crate) fn extend(&mut self, bytes: &[u8]) {
-        self.bytes.extend(bytes);
-    }
-
-    /// Ends the part: writes it and its checksum.
-    pub(crate) fn flush(&mut self) -> Result<(), ReplayError> {
-        let checksum = crc32fast::hash(&self.bytes);
-        self.bytes.extend(checksum.to_le_bytes());
-        let bytes = std::mem::take(&mut self.bytes);
-        self.write(&bytes)?;
-        self.bytes = bytes;
-        self.bytes.clear();
-        Ok(())
-    }
-}
-
-/// Reads checksummed parts and knows which section it is in.
-pub(crate) struct Source<'a, R: ?Sized> {
-    reader: &'a mut R,
-    section: Section,
-}
-
-impl<'a, R: Read + ?Sized> Source<'a, R> {
-    pub(crate) fn new(reader: &'a mut R, section: Section) -> Self {
-        Self { reader, section }
-    }
-
-    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), ReplayError> {
-        self.reader.read_exact(bytes).map_err(|source| match source.kind() {
-            io::ErrorKind::UnexpectedEof => ReplayError::Truncated { section: self.section },
-            _ => ReplayError::Io { action: "read", source },
-        })
-    }
-
-    pub(crate) fn bytes<const N: usize>(&mut self) -> Result<[u8; N], ReplayError> {
-        let mut bytes = [0; N];
-        self.fill(&mut bytes)?;
-        Ok(bytes)
-    }
-
-    pub(crate) fn checked_bytes(&mut self, bytes: &mut [u8]) -> Result<(), ReplayError> {
-        self.fill(bytes)?;
-        let recorded = u32::from_le_bytes(self.bytes()?);
-        let computed = crc32fast::hash(bytes);
-        if recorded == computed {
-            Ok(())
-        } else {
-            Err(ReplayError::Checksum { section: self.section, computed, recorded })
-        }
-    }
-
-    pub(crate) fn checked_words<const N: usize>(&mut self) -> Result<[u64; N], ReplayError> {
-        let mut bytes = [[0; 8]; N];
-        self.checked_bytes(bytes.as_flattened_mut())?;
-        Ok(bytes.map(u64::from_le_bytes))
-    }
-
-    pub(crate) fn inconsistent(&self, field: &'static str, value: u64) -> ReplayError {
-        ReplayError::Inconsistent { section: self.section, field, value }
     }
 }

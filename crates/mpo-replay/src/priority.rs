@@ -1,12 +1,21 @@
 //! Prioritised sampling: starts drawn in proportion to a priority of theirs.
 
+use std::io::{Read, Write};
+
 use rand::{Rng, RngExt};
 
 use crate::batch::{Batch, Key};
 use crate::buffer::{Contents, ReplayBuffer};
-use crate::error::ReplayError;
+use crate::checked::{Sink, Source};
+use crate::error::{ReplayError, Section};
 use crate::record::Header;
 use crate::sample::{ATTEMPTS, Rows, Start};
+use crate::sum_tree::SumTree;
+
+const MAGIC: [u8; 8] = *b"MPOPRIOR";
+
+/// Priorities under one checksum.
+const BLOCK: usize = 4096;
 
 /// Priorities of a buffer's transitions, for one learner (Schaul et al. 2016, "Prioritized Experience Replay", the
 /// proportional variant).
@@ -16,8 +25,8 @@ use crate::sample::{ATTEMPTS, Rows, Start};
 /// `w_i = (N P(i))^-beta / max_j w_j` over the batch, correct the bias (their section 3.4).
 ///
 /// The tree of sums belongs to the learner and is brought up to date when it samples. So writers know nothing of it and
-/// stay wait-free, and a buffer may be sampled uniformly and by several priorities at once. It is not part of a saved
-/// buffer: a restored learner starts with equal priorities.
+/// stay wait-free, and a buffer may be sampled uniformly and by several priorities at once. It is saved by
+/// [`Priorities::save`], best into one file with its buffer: see [`save_file`](crate::save_file).
 #[derive(Clone, Debug)]
 pub struct Priorities {
     buffer: ReplayBuffer,
@@ -60,7 +69,7 @@ impl Priorities {
         assert!(windows > 0 && steps > 0, "a batch of {windows} windows of {steps} steps: both must be at least 1");
         let layout = self.buffer.layout();
         let mut rows = Rows::default();
-        batch.open(&layout, windows, steps);
+        batch.open(&layout, windows, windows * steps);
         let result = self.fill(rng, windows, steps, beta, batch, &mut rows);
         if result.is_err() {
             rows = Rows::default();
@@ -86,6 +95,90 @@ impl Priorities {
         }
     }
 
+    /// Writes the priorities to `writer`: those that were known when last sampled. Save them beside the buffer.
+    ///
+    /// # Errors
+    /// [`ReplayError::Io`] if `writer` fails.
+    pub fn save<W: Write + ?Sized>(&self, writer: &mut W) -> Result<(), ReplayError> {
+        let mut sink = Sink::new(writer);
+        sink.write(&MAGIC)?;
+        for field in [self.alpha.to_bits(), self.greatest.to_bits(), self.slots as u64, self.lanes.len() as u64] {
+            sink.put(field);
+        }
+        sink.flush()?;
+        for (number, lane) in self.lanes.iter().enumerate() {
+            sink.put(lane.first);
+            sink.put(lane.head);
+            sink.flush()?;
+            for block in (lane.first..lane.head).step_by(BLOCK) {
+                for index in block..lane.head.min(block + BLOCK as u64) {
+                    sink.put(self.tree.get(self.leaf(number, index)).to_bits());
+                }
+                sink.flush()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the priorities that [`save`](Self::save) wrote, for `buffer`, which was restored from the same checkpoint.
+    /// Sampling then goes on as it would have, number for number. If writers ran during the checkpoint, the two may have
+    /// been taken at moments a little apart: transitions that only the buffer has get the greatest priority, priorities of
+    /// transitions that it does not have are dropped.
+    ///
+    /// # Errors
+    /// Those of [`ReplayBuffer::load`]; [`ReplayError::Mismatch`] if they were saved for a buffer of another shape.
+    pub fn load<R: Read + ?Sized>(reader: &mut R, buffer: &ReplayBuffer) -> Result<Self, ReplayError> {
+        let mut source = Source::new(reader, Section::Priorities);
+        let found = source.bytes()?;
+        if found != MAGIC {
+            return Err(ReplayError::NotReplay { found, expected: MAGIC });
+        }
+        let [alpha, greatest, slots, lanes] = source.checked_words()?;
+        let (alpha, greatest) = (f64::from_bits(alpha), f64::from_bits(greatest));
+        let valid = |value: f64| value >= 0.0 && value.is_finite();
+        if !valid(alpha) || !valid(greatest) {
+            return Err(source.inconsistent("alpha or the greatest priority, in bits,", alpha.to_bits()));
+        }
+        let mut priorities = Self::new(buffer, alpha);
+        let expected = [priorities.slots as u64, buffer.lanes() as u64];
+        for (field, found, expected) in [("slots per lane", slots, expected[0]), ("lane count", lanes, expected[1])] {
+            if found != expected {
+                return Err(ReplayError::Mismatch { field, found, expected });
+            }
+        }
+        let mut leaves = Vec::new();
+        for number in 0..buffer.lanes() {
+            let [first, head] = source.checked_words()?;
+            if head < first || head - first > slots {
+                return Err(source.inconsistent("the first transition of a lane", first));
+            }
+            let now = buffer.shared.contents(&buffer.shared.lanes[number]);
+            let known = first.max(now.first)..head.min(now.head);
+            let mut values = Vec::new();
+            for block in (first..head).step_by(BLOCK) {
+                let count = (head - block).min(BLOCK as u64);
+                values.resize(count as usize * 8, 0);
+                source.checked_bytes(&mut values)?;
+                for (index, bytes) in (block..).zip(values.as_chunks::<8>().0) {
+                    let value = f64::from_bits(u64::from_le_bytes(*bytes));
+                    if !valid(value) {
+                        return Err(source.inconsistent("a priority, in bits,", value.to_bits()));
+                    }
+                    if known.contains(&index) {
+                        leaves.push((priorities.leaf(number, index), value));
+                    }
+                }
+            }
+            // What lies outside is new to these priorities, and taken in when they are next sampled.
+            if !known.is_empty() {
+                priorities.lanes[number] = Contents { first: known.start, head: known.end, ..now };
+            }
+        }
+        priorities.tree.fill(leaves.into_iter());
+        priorities.greatest = greatest;
+        Ok(priorities)
+    }
+
     fn fill<R: Rng + ?Sized>(
         &mut self,
         rng: &mut R,
@@ -108,7 +201,7 @@ impl Priorities {
             let slots = self.slots as u64;
             let index = first + (slot + slots - first % slots) % slots;
             let weight = self.tree.get(leaf) / total;
-            if self.buffer.shared.copy(Start { lane, index, head }, steps, batch, rows) {
+            if self.buffer.shared.copy(self.start(lane, index, head), steps, batch, rows) {
                 batch.weights.push(weight as f32);
                 attempts = 1;
                 continue;
@@ -125,6 +218,10 @@ impl Priorities {
         let least = batch.weights.iter().copied().fold(f32::INFINITY, f32::min);
         batch.weights.iter_mut().for_each(|weight| *weight = (*weight / least).powf(-beta as f32));
         Ok(())
+    }
+
+    fn start(&self, lane: usize, index: u64, head: u64) -> Start {
+        Start::new(&self.buffer.shared.lanes[lane].ring, lane, index, head)
     }
 
     fn leaf(&self, lane: usize, index: u64) -> usize {
@@ -148,72 +245,5 @@ impl Priorities {
             }
             self.lanes[number] = now;
         }
-    }
-}
-
-/// A complete binary tree whose nodes are the sums of their children. Sums are formed anew, never adjusted, so that
-/// rounding does not pile up.
-#[derive(Clone, Debug)]
-struct SumTree {
-    nodes: Vec<f64>,
-}
-
-impl SumTree {
-    fn new(leaves: usize) -> Self {
-        Self { nodes: vec![0.0; 2 * leaves.next_power_of_two()] }
-    }
-
-    fn leaves(&self) -> usize {
-        self.nodes.len() / 2
-    }
-
-    fn total(&self) -> f64 {
-        self.nodes[1]
-    }
-
-    fn get(&self, leaf: usize) -> f64 {
-        self.nodes[self.leaves() + leaf]
-    }
-
-    fn set(&mut self, leaf: usize, value: f64) {
-        let mut node = self.leaves() + leaf;
-        self.nodes[node] = value;
-        while node > 1 {
-            node /= 2;
-            self.nodes[node] = self.nodes[2 * node] + self.nodes[2 * node + 1];
-        }
-    }
-
-    /// The leaf at which the running sum of the leaves first exceeds `mass`; never one of value 0 while `total` is not.
-    fn find(&self, mut mass: f64) -> usize {
-        let mut node = 1;
-        while node < self.leaves() {
-            let [left, right] = [self.nodes[2 * node], self.nodes[2 * node + 1]];
-            // Rounding may leave a mass that exceeds all: it must not lead into an empty half.
-            if mass < left || right <= 0.0 {
-                node *= 2;
-            } else {
-                mass -= left;
-                node = 2 * node + 1;
-            }
-        }
-        node - self.leaves()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_tree_finds_every_leaf_by_its_share() {
-        let mut tree = SumTree::new(5);
-        for (leaf, value) in [1.0, 0.0, 2.0, 4.0, 0.0].into_iter().enumerate() {
-            tree.set(leaf, value);
-        }
-        assert!((tree.total() - 7.0).abs() < 1e-12);
-        let found = [0.0, 0.9, 1.0, 2.9, 3.0, 6.9, 7.0, 1e9].map(|mass| tree.find(mass));
-        assert_eq!(found, [0, 0, 2, 2, 3, 3, 3, 3]);
-        assert_eq!(SumTree::new(1).find(0.0), 0);
     }
 }

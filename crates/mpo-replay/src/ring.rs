@@ -1,8 +1,14 @@
 //! A single-writer ring of fixed-size records that any number of threads may copy from.
 
 use crossbeam_utils::CachePadded;
+use prefetch_index::prefetch_index;
 
-use crate::sync::{AtomicU64, Ordering, fence, order, zeroed_words};
+use crate::error::ReplayError;
+use crate::memory::{Memory, Words};
+use crate::sync::{AtomicU64, Ordering, fence, order};
+
+/// Words of a cache line.
+const LINE_WORDS: usize = 8;
 
 /// A ring of records, each a fixed number of 64-bit words; one writer, any number of readers, no lock and no `unsafe`.
 ///
@@ -43,7 +49,7 @@ use crate::sync::{AtomicU64, Ordering, fence, order, zeroed_words};
 #[derive(Debug)]
 pub struct Ring {
     counters: CachePadded<Counters>,
-    words: Box<[AtomicU64]>,
+    words: Words,
     record_words: usize,
     kept: u64,
     /// Lowest record that was ever stored here: above 0 only after a restore.
@@ -60,36 +66,50 @@ struct Counters {
 #[derive(Debug)]
 pub struct Cursor {
     next: u64,
-    slot: usize,
+    /// The first word of the record.
+    word: usize,
 }
 
 impl Cursor {
     /// Number of the record that will be written next.
     #[must_use]
+    #[inline]
     pub fn next(&self) -> u64 {
         self.next
     }
 }
 
 impl Ring {
-    /// A ring that keeps the newest `kept` records of `record_words` words.
+    /// A ring on the heap that keeps the newest `kept` records of `record_words` words.
     ///
     /// # Panics
     /// If a size is zero or their product overflows.
     #[must_use]
     pub fn new(kept: usize, record_words: usize) -> Self {
+        Self::new_in(kept, record_words, &Memory::Heap)
+            .unwrap_or_else(|error| panic!("the heap is not mapped, so that this cannot happen: {error}"))
+    }
+
+    /// [`Ring::new`] in memory of another kind.
+    ///
+    /// # Errors
+    /// [`ReplayError::Memory`] if the memory cannot be mapped.
+    ///
+    /// # Panics
+    /// If a size is zero or their product overflows.
+    pub fn new_in(kept: usize, record_words: usize, memory: &Memory) -> Result<Self, ReplayError> {
         assert!(kept > 0 && record_words > 0, "a ring needs at least one record of one word");
         let words = kept
             .checked_add(1)
             .and_then(|slots| slots.checked_mul(record_words))
             .unwrap_or_else(|| panic!("{kept} records of {record_words} words overflow the address space"));
-        Self {
+        Ok(Self {
             counters: CachePadded::new(Counters { reserve: AtomicU64::new(0), head: AtomicU64::new(0) }),
-            words: zeroed_words(words),
+            words: Words::new(words, memory)?,
             record_words,
             kept: kept as u64,
             floor: 0,
-        }
+        })
     }
 
     /// Declares that the records `floor..head` have been put into their slots and that `head` is written next.
@@ -126,11 +146,17 @@ impl Ring {
         head.saturating_sub(self.kept).max(self.floor)
     }
 
-    /// The slot of record `index`. Its words mean something only if [`Ring::is_intact`] holds after they were loaded.
+    /// The words of record `index`. They mean something only if [`Ring::is_intact`] holds after they were loaded.
     #[must_use]
     pub fn record(&self, index: u64) -> &[AtomicU64] {
-        let start = self.slot_of(index) * self.record_words;
-        &self.words[start..start + self.record_words]
+        self.in_slot(self.slot_of(index))
+    }
+
+    /// The words in slot `slot`.
+    #[inline]
+    pub(crate) fn in_slot(&self, slot: usize) -> &[AtomicU64] {
+        let start = slot * self.record_words;
+        &self.words.as_slice()[start..start + self.record_words]
     }
 
     /// Whether everything that this thread loaded from the records `oldest..` (below a `head` that it saw before) is
@@ -152,45 +178,110 @@ impl Ring {
     #[must_use]
     pub fn cursor(&self) -> Cursor {
         let next = self.head();
-        Cursor { next, slot: self.slot_of(next) }
+        Cursor { next, word: self.slot_of(next) * self.record_words }
     }
 
     /// Writes one record: `fill` stores (relaxed) into its words. Wait-free.
+    #[inline]
     pub fn write(&self, cursor: &mut Cursor, fill: impl FnOnce(&[AtomicU64])) {
-        let done = cursor.next + 1;
+        fill(self.open(cursor));
+        self.publish(cursor);
+    }
+
+    /// Declares that the record at the cursor is being written (W1, W2), and returns its words.
+    #[inline]
+    pub(crate) fn open(&self, cursor: &Cursor) -> &[AtomicU64] {
         if !order::reserves_late() {
-            self.counters.reserve.store(done, order::reserve_store());
+            self.counters.reserve.store(cursor.next + 1, order::reserve_store());
         }
         order::writer_fence();
-        let start = cursor.slot * self.record_words;
-        fill(&self.words[start..start + self.record_words]);
+        &self.words.as_slice()[cursor.word..][..self.record_words]
+    }
+
+    /// Declares that the record at the cursor is complete (W4), and moves on.
+    #[inline]
+    pub(crate) fn publish(&self, cursor: &mut Cursor) {
+        let done = cursor.next + 1;
         if order::reserves_late() {
             self.counters.reserve.store(done, order::reserve_store());
         }
         self.counters.head.store(done, order::head_store());
         cursor.next = done;
-        cursor.slot = if cursor.slot as u64 + 1 == self.slots() { 0 } else { cursor.slot + 1 };
+        let word = cursor.word + self.record_words;
+        cursor.word = if word == self.words.as_slice().len() { 0 } else { word };
     }
 
     /// Bytes of all slots.
     #[must_use]
     pub fn memory(&self) -> usize {
-        self.words.len() * size_of::<AtomicU64>()
+        size_of_val(self.words.as_slice())
     }
 
-    fn slot_of(&self, index: u64) -> usize {
+    pub(crate) fn slot_of(&self, index: u64) -> usize {
         (index % self.slots()) as usize
+    }
+
+    /// The slot `ahead` records after slot `slot`; `ahead` is at most the number of slots.
+    #[inline]
+    pub(crate) fn slot_after(&self, slot: usize, ahead: usize) -> usize {
+        let (sum, slots) = (slot + ahead, self.kept as usize + 1);
+        if sum < slots { sum } else { sum - slots }
+    }
+
+    /// `count` records from slot `slot` on: those before the ring's end, and those from its beginning on.
+    #[inline]
+    pub(crate) fn run(&self, slot: usize, count: usize) -> [Records<'_>; 2] {
+        let (before, after) = self.words.as_slice().split_at(slot * self.record_words);
+        let words = count * self.record_words;
+        let parts = match after.get(..words) {
+            Some(whole) => [whole, &[]],
+            None => [after, &before[..words - after.len()]],
+        };
+        parts.map(|words| Records { words, record_words: self.record_words })
+    }
+
+    /// Has the cache lines of `count` records from slot `slot` on fetched, as far as they lie before the ring's end.
+    /// Changes no result, only when it is there.
+    #[inline]
+    pub(crate) fn prefetch(&self, slot: usize, count: usize) {
+        let words = self.words.as_slice();
+        let start = slot * self.record_words;
+        let end = words.len().min(start + count * self.record_words);
+        let mut line = start;
+        while line < end {
+            prefetch_index(words, line);
+            line += LINE_WORDS;
+        }
+        prefetch_index(words, end - 1);
     }
 
     /// The slots in the order of their records, beginning with that of record `index`.
     pub(crate) fn records_from(&self, index: u64) -> impl Iterator<Item = &[AtomicU64]> {
-        let (before, after) = self.words.split_at(self.slot_of(index) * self.record_words);
+        let (before, after) = self.words.as_slice().split_at(self.slot_of(index) * self.record_words);
         after.chunks_exact(self.record_words).chain(before.chunks_exact(self.record_words))
     }
+}
 
-    /// The words of `count` records from `index` on, as far as they lie before the ring's end.
-    pub(crate) fn words_from(&self, index: u64, count: usize) -> std::slice::Iter<'_, AtomicU64> {
-        let rest = &self.words[self.slot_of(index) * self.record_words..];
-        rest[..rest.len().min(count * self.record_words)].iter()
+/// Records that lie one after the other. In contrast to chunks of a slice, cutting them takes no division.
+#[derive(Clone, Debug)]
+pub(crate) struct Records<'a> {
+    words: &'a [AtomicU64],
+    record_words: usize,
+}
+
+impl Records<'_> {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.words.is_empty()
+    }
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = &'a [AtomicU64];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [AtomicU64]> {
+        let (record, rest) = self.words.split_at_checked(self.record_words)?;
+        self.words = rest;
+        Some(record)
     }
 }

@@ -6,8 +6,9 @@ use crate::batch::{Batch, Key};
 use crate::buffer::{Contents, ReplayBuffer, Shared};
 use crate::error::ReplayError;
 use crate::layout::ActionLayout;
-use crate::record::{Header, Scalars, load_bytes, load_floats};
-use crate::sync::Ordering;
+use crate::record::{Header, Scalars, load_bytes, load_rows};
+use crate::ring::Ring;
+use crate::sync::{AtomicU64, Ordering};
 
 /// Draws that may hit first states, which are no transitions, before a start is selected by its rank instead.
 const REJECTIONS: u32 = 64;
@@ -16,17 +17,16 @@ const REJECTIONS: u32 = 64;
 /// unless the capacity is of the order of the window.
 pub(crate) const ATTEMPTS: u32 = if cfg!(loom) { 3 } else { 10_000 };
 
-/// Windows whose cache lines are fetched together, ahead of their copies.
-const GROUP: usize = 16;
-
-/// Words of a cache line.
-const LINE_WORDS: usize = 8;
+/// Windows between the one being copied and the one whose cache lines are being fetched: far enough to hide the memory's
+/// latency, and few enough to stay in the innermost cache until they are copied.
+const AHEAD: usize = 3;
 
 /// What sampling remembers between its steps, kept in the batch for its memory.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Scratch {
     lanes: Vec<LaneShare>,
     starts: Vec<Start>,
+    redrawn: Vec<Start>,
 }
 
 /// A lane's contents, and the candidates and transitions of the lanes up to and including it.
@@ -35,14 +35,29 @@ struct LaneShare {
     contents: Contents,
     candidates: u64,
     transitions: u64,
+    /// The slot of the state before the first candidate.
+    slot: usize,
 }
 
 /// The record that holds the first transition of a window, and the `head` below which the window must end.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Start {
-    pub(crate) lane: usize,
-    pub(crate) index: u64,
-    pub(crate) head: u64,
+    lane: usize,
+    index: u64,
+    head: u64,
+    /// The slot of the state before the transition.
+    slot: usize,
+}
+
+impl Start {
+    pub(crate) fn new(ring: &Ring, lane: usize, index: u64, head: u64) -> Self {
+        Self { lane, index, head, slot: ring.slot_of(index - 1) }
+    }
+
+    /// Transitions of a window of up to `steps` steps, if its episode does not end before.
+    fn most(&self, steps: usize) -> usize {
+        (self.head - self.index).min(steps as u64) as usize
+    }
 }
 
 /// Rows written so far.
@@ -81,7 +96,7 @@ impl ReplayBuffer {
         assert!(windows > 0 && steps > 0, "a batch of {windows} windows of {steps} steps: both must be at least 1");
         let layout = &self.shared.layout;
         let mut scratch = std::mem::take(&mut batch.scratch);
-        batch.open(layout, windows, steps);
+        batch.open(layout, windows, windows * steps);
         let mut rows = Rows::default();
         let result = self.shared.fill(rng, windows, steps, batch, &mut scratch, &mut rows);
         if result.is_err() {
@@ -103,21 +118,19 @@ impl Shared {
         scratch: &mut Scratch,
         rows: &mut Rows,
     ) -> Result<(), ReplayError> {
-        let Scratch { lanes, starts } = scratch;
+        let Scratch { lanes, starts, redrawn } = scratch;
         self.survey(lanes)?;
-        // All starts first: their headers are independent loads, so that the misses of many windows overlap.
-        starts.clear();
-        starts.extend((0..windows).map(|_| self.draw(rng, lanes)));
+        self.draw(rng, lanes, windows, starts);
+        for &start in starts.iter().take(AHEAD) {
+            self.prefetch(start, steps);
+        }
         for turn in 0..windows {
-            // The model checker would explore every value that these loads may see.
-            if turn % GROUP == 0 && cfg!(not(loom)) {
-                for start in starts.iter().skip(turn).take(GROUP) {
-                    self.touch(*start, steps);
-                }
+            if let Some(&ahead) = starts.get(turn + AHEAD) {
+                self.prefetch(ahead, steps);
             }
-            let start = &mut starts[turn];
+            let mut start = starts[turn];
             let mut attempts = 1;
-            while !self.copy(*start, steps, batch, rows) {
+            while !self.copy(start, steps, batch, rows) {
                 if attempts == ATTEMPTS {
                     let (lane, capacity) = (start.lane, self.capacity);
                     return Err(ReplayError::Overrun { lane, attempts, steps, capacity });
@@ -125,20 +138,19 @@ impl Shared {
                 attempts += 1;
                 batch.redrawn += 1;
                 self.survey(lanes)?;
-                *start = self.draw(rng, lanes);
+                self.draw(rng, lanes, 1, redrawn);
+                start = redrawn[0];
             }
         }
         Ok(())
     }
 
-    /// Loads a word of each cache line of the window from `start` on, and drops it. The loads depend on nothing, so that
-    /// their misses overlap; those of the copy would come one record after the other.
-    fn touch(&self, start: Start, steps: usize) {
-        let ring = &self.lanes[start.lane].ring;
-        let records = (start.head - start.index).min(steps as u64) as usize + 1;
-        let lines = ring.words_from(start.index - 1, records).step_by(LINE_WORDS);
-        let sum = lines.fold(0, |sum, word| sum ^ word.load(Ordering::Relaxed));
-        std::hint::black_box(sum);
+    #[inline]
+    fn prefetch(&self, start: Start, steps: usize) {
+        // A stack of frames is too much to be worth it: the hardware follows a frame by itself.
+        if self.layout.frames.is_none() {
+            self.lanes[start.lane].ring.prefetch(start.slot, start.most(steps) + 1);
+        }
     }
 
     /// Looks what every lane holds.
@@ -149,66 +161,85 @@ impl Shared {
             let contents = self.contents(lane);
             candidates += contents.candidates();
             transitions += contents.transitions();
-            LaneShare { contents, candidates, transitions }
+            let slot = lane.ring.slot_of(contents.first.saturating_sub(1));
+            LaneShare { contents, candidates, transitions, slot }
         }));
         if transitions == 0 || candidates == 0 { Err(ReplayError::Empty { lanes: lanes.len() }) } else { Ok(()) }
     }
 
-    /// A start that is uniform over the transitions of `lanes`, of which there is at least one.
-    fn draw<R: Rng + ?Sized>(&self, rng: &mut R, lanes: &[LaneShare]) -> Start {
+    /// Fills `starts` with `windows` starts that are uniform over the transitions of `lanes`, of which there is at least one.
+    ///
+    /// Every draw may hit the first state of an episode, which is no transition, and is rejected then. Which states are
+    /// first ones is asked of all draws together: their headers lie anywhere in memory, and are fetched side by side.
+    fn draw<R: Rng + ?Sized>(&self, rng: &mut R, lanes: &[LaneShare], windows: usize, starts: &mut Vec<Start>) {
         let last = lanes[lanes.len() - 1];
+        starts.clear();
         for _ in 0..REJECTIONS {
-            let ticket = rng.random_range(0..last.candidates);
-            let lane = lanes.partition_point(|share| share.candidates <= ticket);
-            let LaneShare { contents, candidates, .. } = lanes[lane];
-            let index = contents.head - (candidates - ticket);
-            if !Header::load(self.lanes[lane].ring.record(index)).first {
-                return Start { lane, index, head: contents.head };
+            let accepted = starts.len();
+            for _ in accepted..windows {
+                let ticket = rng.random_range(0..last.candidates);
+                let lane = lanes.partition_point(|share| share.candidates <= ticket);
+                let LaneShare { contents, candidates, slot, .. } = lanes[lane];
+                let index = contents.head - (candidates - ticket);
+                let ring = &self.lanes[lane].ring;
+                let slot = ring.slot_after(slot, (index - contents.first) as usize);
+                ring.prefetch(ring.slot_after(slot, 1), 1);
+                starts.push(Start { lane, index, head: contents.head, slot });
+            }
+            let mut kept = accepted;
+            for candidate in accepted..windows {
+                let start = starts[candidate];
+                let ring = &self.lanes[start.lane].ring;
+                if !Header::load(ring.in_slot(ring.slot_after(start.slot, 1))).first {
+                    starts[kept] = start;
+                    kept += 1;
+                }
+            }
+            starts.truncate(kept);
+            if kept == windows {
+                return;
             }
         }
-        // Almost only first states: select a transition by its rank. The result is as uniform as an accepted draw.
-        let rank = rng.random_range(0..last.transitions);
-        let lane = lanes.partition_point(|share| share.transitions <= rank);
-        let LaneShare { contents, transitions, .. } = lanes[lane];
-        let wanted = contents.inserted - (transitions - rank) + 1;
+        // Almost only first states: select transitions by their rank. The result is as uniform as an accepted draw.
+        for _ in starts.len()..windows {
+            let rank = rng.random_range(0..last.transitions);
+            let lane = lanes.partition_point(|share| share.transitions <= rank);
+            let LaneShare { contents, transitions, .. } = lanes[lane];
+            let index = self.record_of(lane, contents, contents.inserted - (transitions - rank) + 1);
+            starts.push(Start::new(&self.lanes[lane].ring, lane, index, contents.head));
+        }
+    }
+
+    /// The record of the transition that was pushed to `lane` as its `number`-th (from 1), which `contents` holds.
+    pub(crate) fn record_of(&self, lane: usize, contents: Contents, number: u64) -> u64 {
         let (mut low, mut high) = (contents.first, contents.head - 1);
         while low < high {
             let middle = low + (high - low) / 2;
-            if Header::load(self.lanes[lane].ring.record(middle)).transitions < wanted {
+            if Header::load(self.lanes[lane].ring.record(middle)).transitions < number {
                 low = middle + 1;
             } else {
                 high = middle;
             }
         }
-        Start { lane, index: low, head: contents.head }
+        low
     }
 
     /// Copies the window from `start` on behind the rows written so far. Returns whether it is valid; if not, `rows` is as
     /// before.
     pub(crate) fn copy(&self, start: Start, steps: usize, batch: &mut Batch, rows: &mut Rows) -> bool {
         let ring = &self.lanes[start.lane].ring;
+        let [records, more] = ring.run(start.slot, start.most(steps) + 1);
+        let len = if more.is_empty() {
+            self.copy_records(records, batch, *rows)
+        } else {
+            self.copy_records(records.chain(more), batch, *rows)
+        };
         let before = start.index - 1;
-        let mut step = if self.layout.frames.is_some() { Scalars::load(ring.record(before)).step } else { 0 };
-        let mut len = 0;
-        let end = start.head.min(start.index + steps as u64);
-        for (index, record) in (before..end).zip(ring.records_from(before)) {
-            let transition = rows.transitions + len;
-            // One more state than transitions in each window: this one comes after the transition into it.
-            let mut state = rows.windows + transition;
-            if index > before {
-                if Header::load(record).first {
-                    break;
-                }
+        if self.layout.frames.is_some() {
+            let mut step = Scalars::load(ring.record(before)).step;
+            for (row, index) in (rows.windows + rows.transitions..).zip(before..=before + len as u64) {
+                self.copy_stack(start.lane, index, step, batch, row);
                 step = step.saturating_add(1);
-                self.copy_transition(record, batch, transition);
-                state += 1;
-                len += 1;
-            }
-            let width = self.layout.observation;
-            let observation = &mut batch.observations[state * width..(state + 1) * width];
-            load_floats(&record[self.records.observation.clone()], observation);
-            if self.layout.frames.is_some() {
-                self.copy_stack(start.lane, index, step, batch, state);
             }
         }
         // A window without a transition: the record was a first state by the time it was copied, thus overwritten.
@@ -224,21 +255,50 @@ impl Shared {
         true
     }
 
+    /// Copies the state of the first of `records`, then transitions and states up to the next first state, one kind of
+    /// number after the other. Returns how many transitions were copied.
     #[inline]
-    fn copy_transition(&self, record: &[crate::sync::AtomicU64], batch: &mut Batch, row: usize) {
-        let scalars = Scalars::load(record);
-        batch.rewards[row] = scalars.reward;
-        batch.discounts[row] = scalars.discount;
-        batch.log_probs[row] = scalars.log_prob;
-        let action = &record[self.records.action.clone()];
+    fn copy_records<'a>(
+        &self,
+        records: impl Iterator<Item = &'a [AtomicU64]> + Clone,
+        batch: &mut Batch,
+        rows: Rows,
+    ) -> usize {
+        // One more state than transitions in each window: a state comes after the transition into it.
+        let state = rows.windows + rows.transitions;
+        let row = rows.transitions;
+        let steps = records.clone().skip(1);
+        let mut len = 0;
+        let scalars = batch.rewards[row..].iter_mut().zip(&mut batch.discounts[row..]).zip(&mut batch.log_probs[row..]);
+        let outputs = scalars.zip(&mut batch.step_types[state + 1..]);
+        for (record, (((reward, discount), log_prob), step_type)) in steps.clone().zip(outputs) {
+            let header = Header::load(record);
+            if header.first {
+                break;
+            }
+            let scalars = Scalars::load(record);
+            (*reward, *discount, *log_prob) = (scalars.reward, scalars.discount, scalars.log_prob);
+            *step_type = header.step_type();
+            len += 1;
+        }
+        if let Some(record) = records.clone().next() {
+            batch.step_types[state] = Header::load(record).step_type();
+        }
+        let at = self.records.action.start;
         match self.layout.action {
             ActionLayout::Continuous(width) => {
-                load_floats(action, &mut batch.actions[row * width..(row + 1) * width]);
+                load_rows(steps.take(len), at, width, &mut batch.actions[row * width..]);
             }
             ActionLayout::Discrete(_) => {
-                batch.discrete_actions[row] = action[0].load(Ordering::Relaxed) as u32;
+                for (record, action) in steps.take(len).zip(&mut batch.discrete_actions[row..]) {
+                    *action = record[at].load(Ordering::Relaxed) as u32;
+                }
             }
         }
+        let width = self.layout.observation;
+        let observations = &mut batch.observations[state * width..];
+        load_rows(records.take(len + 1), self.records.observation.start, width, observations);
+        len
     }
 
     /// Assembles the stack that the agent saw in state `index`, the `step`-th of its episode: the newest frame last, and

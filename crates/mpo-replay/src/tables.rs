@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 
 use crate::buffer::ReplayBuffer;
+use crate::checked::{Sink, Source};
 use crate::error::{ReplayError, Section};
-use crate::persist::{Sink, Source};
 
 const MAGIC: [u8; 8] = *b"MPOTABLE";
 

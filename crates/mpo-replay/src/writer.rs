@@ -1,10 +1,11 @@
 //! The writing end of a lane.
+#![allow(clippy::inline_always, reason = "measured: without it a push takes twice as long")]
 
 use std::sync::Arc;
 
 use crate::buffer::Shared;
 use crate::layout::{Action, ActionLayout, Observation, Outcome};
-use crate::record::{Header, Scalars, store_bytes, store_floats};
+use crate::record::{FIXED_WORDS, Header, Scalars, store_bytes, store_floats};
 use crate::ring::Cursor;
 use crate::sync::{Ordering, order};
 
@@ -21,10 +22,11 @@ pub struct TrajectoryWriter {
     shared: Arc<Shared>,
     lane: usize,
     cursor: Cursor,
-    /// Transitions ever pushed to the lane.
-    transitions: u64,
-    /// Step of the last state in its episode.
-    step: u32,
+    /// The record of the first state of the episode under way.
+    start: u64,
+    /// First states in the lane: what a record's number and that of its transition differ by. So a push has two numbers
+    /// to keep up, not four.
+    episodes: u64,
     /// Whether the last state may be followed by another one of its episode.
     open: bool,
 }
@@ -34,15 +36,15 @@ impl TrajectoryWriter {
     pub(crate) fn resume(shared: Arc<Shared>, lane: usize) -> Self {
         let ring = &shared.lanes[lane].ring;
         let cursor = ring.cursor();
-        let (mut transitions, mut step, mut open) = (0, 0, false);
+        let (mut start, mut episodes, mut open) = (0, 0, false);
         if let Some(newest) = cursor.next().checked_sub(1) {
             let record = ring.record(newest);
             let header = Header::load(record);
-            transitions = header.transitions;
-            step = Scalars::load(record).step;
+            start = newest - u64::from(Scalars::load(record).step);
+            episodes = newest + 1 - header.transitions;
             open = !header.last;
         }
-        Self { shared, lane, cursor, transitions, step, open }
+        Self { shared, lane, cursor, start, episodes, open }
     }
 
     /// The lane written to.
@@ -61,6 +63,7 @@ impl TrajectoryWriter {
     ///
     /// # Panics
     /// If the length is not that of the layout, or the layout has frames.
+    #[inline]
     pub fn begin(&mut self, observation: &[f32]) {
         self.begin_with(Observation { vector: observation, frame: &[] });
     }
@@ -74,6 +77,7 @@ impl TrajectoryWriter {
     ///
     /// # Panics
     /// If no episode is under way, a length is not that of the layout, or the layout has frames or discrete actions.
+    #[inline]
     pub fn push(
         &mut self,
         action: &[f32],
@@ -94,11 +98,13 @@ impl TrajectoryWriter {
     ///
     /// # Panics
     /// If a length is not that of the layout.
+    #[inline]
     pub fn begin_with(&mut self, observation: Observation<'_>) {
         self.check_observation(&observation);
-        self.step = 0;
+        self.start = self.cursor.next();
+        self.episodes += 1;
         self.open = true;
-        let header = Header { first: true, last: false, transitions: self.transitions };
+        let header = Header { first: true, last: false, transitions: self.start + 1 - self.episodes };
         let outcome = Outcome { log_prob: 0.0, reward: 0.0, discount: 1.0, last: false };
         self.write(header, None, outcome, &observation);
     }
@@ -107,62 +113,104 @@ impl TrajectoryWriter {
     ///
     /// # Panics
     /// If no episode is under way, or a length or the kind of action is not that of the layout.
+    #[inline]
     pub fn push_with(&mut self, action: Action<'_>, outcome: Outcome, next: Observation<'_>) {
-        assert!(self.open, "push without an episode under way in lane {}: call begin first", self.lane);
+        if !self.open {
+            no_episode(self.lane);
+        }
         self.check_observation(&next);
         self.check_action(&action);
-        self.step = self.step.saturating_add(1);
-        self.transitions += 1;
-        self.open = !outcome.last;
-        let header = Header { first: false, last: outcome.last, transitions: self.transitions };
+        if outcome.last {
+            self.open = false;
+        }
+        let transitions = self.cursor.next() + 1 - self.episodes;
+        let header = Header { first: false, last: outcome.last, transitions };
         self.write(header, Some(&action), outcome, &next);
     }
 
+    #[inline(always)]
     fn write(&mut self, header: Header, action: Option<&Action<'_>>, outcome: Outcome, observation: &Observation<'_>) {
         let Shared { records, lanes, .. } = &*self.shared;
         let Outcome { log_prob, reward, discount, last: _ } = outcome;
-        let scalars = Scalars { step: self.step, discount, reward, log_prob };
-        lanes[self.lane].ring.write(&mut self.cursor, |record| {
-            scalars.store(header, record);
-            match action {
-                Some(Action::Continuous(values)) => {
-                    store_floats(values, &record[records.action.clone()]);
-                }
-                Some(Action::Discrete(number)) => {
-                    record[records.action.start].store(u64::from(*number), Ordering::Relaxed);
-                }
-                // Nobody reads them, but equal contents should be equal bytes, also when saved.
-                None => {
-                    for word in &record[records.action.clone()] {
-                        word.store(0, Ordering::Relaxed);
-                    }
+        let step = u32::try_from(self.cursor.next() - self.start).unwrap_or(u32::MAX);
+        let fixed = Scalars { step, discount, reward, log_prob }.encode(header);
+        let ring = &lanes[self.lane].ring;
+        let record = ring.open(&self.cursor);
+        let (first, rest) = record.split_at(FIXED_WORDS);
+        for (word, value) in first.iter().zip(fixed) {
+            word.store(value, Ordering::Relaxed);
+        }
+        let (to_action, rest) = rest.split_at(records.action.len());
+        let (to_vector, to_frame) = rest.split_at(records.observation.len());
+        match action {
+            Some(Action::Continuous(values)) => {
+                store_floats(values, to_action);
+            }
+            Some(Action::Discrete(number)) => {
+                to_action[0].store(u64::from(*number), Ordering::Relaxed);
+            }
+            // Nobody reads them, but equal contents should be equal bytes, also when saved.
+            None => {
+                for word in to_action {
+                    word.store(0, Ordering::Relaxed);
                 }
             }
-            store_floats(observation.vector, &record[records.observation.clone()]);
-            store_bytes(observation.frame, &record[records.frame.clone()]);
-        });
+        }
+        store_floats(observation.vector, to_vector);
+        store_bytes(observation.frame, to_frame);
+        ring.publish(&mut self.cursor);
     }
 
+    #[inline(always)]
     fn check_observation(&self, observation: &Observation<'_>) {
         let layout = &self.shared.layout;
         let (len, expected) = (observation.vector.len(), layout.observation);
-        assert!(len == expected, "an observation of {len} numbers, the layout has {expected}");
+        if len != expected {
+            wrong_length("an observation", len, "numbers", expected);
+        }
         let (len, expected) = (observation.frame.len(), layout.frame_bytes());
-        assert!(len == expected, "a frame of {len} bytes, the layout has {expected}");
-    }
-
-    fn check_action(&self, action: &Action<'_>) {
-        match (action, self.shared.layout.action) {
-            (Action::Continuous(values), ActionLayout::Continuous(expected)) => {
-                let len = values.len();
-                assert!(len == expected, "an action of {len} numbers, the layout has {expected}");
-            }
-            (Action::Discrete(number), ActionLayout::Discrete(actions)) => {
-                assert!(*number < actions, "action {number}, the layout has {actions} actions numbered from 0");
-            }
-            (given, expected) => panic!("the action {given:?}, the layout has {expected:?}"),
+        if len != expected {
+            wrong_length("a frame", len, "bytes", expected);
         }
     }
+
+    #[inline(always)]
+    fn check_action(&self, action: &Action<'_>) {
+        match (action, &self.shared.layout.action) {
+            (Action::Continuous(values), ActionLayout::Continuous(expected)) => {
+                if values.len() != *expected {
+                    wrong_length("an action", values.len(), "numbers", *expected);
+                }
+            }
+            (Action::Discrete(number), ActionLayout::Discrete(actions)) if number < actions => {}
+            (given, expected) => wrong_action(*given, *expected),
+        }
+    }
+}
+
+// Apart from the checks, so that these do not put what the messages need on the stack at every push.
+
+#[cold]
+#[inline(never)]
+fn wrong_length(what: &str, len: usize, unit: &str, expected: usize) -> ! {
+    panic!("{what} of {len} {unit}, the layout has {expected}");
+}
+
+#[cold]
+#[inline(never)]
+fn wrong_action(given: Action<'_>, expected: ActionLayout) -> ! {
+    match (given, expected) {
+        (Action::Discrete(number), ActionLayout::Discrete(actions)) => {
+            panic!("action {number}, the layout has {actions} actions numbered from 0");
+        }
+        _ => panic!("the action {given:?}, the layout has {expected:?}"),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn no_episode(lane: usize) -> ! {
+    panic!("push without an episode under way in lane {lane}: call begin first");
 }
 
 impl Drop for TrajectoryWriter {

@@ -1,7 +1,7 @@
 //! What a caller may rely on, one claim per test.
 
 use mpo_replay::{
-    Action, ActionLayout, Batch, Frames, Layout, Observation, Outcome, ReplayBuffer, ReplayError, Section,
+    Action, ActionLayout, Batch, Frames, Layout, Observation, Outcome, ReplayBuffer, ReplayError, Section, StepType,
     TrajectoryWriter, TransitionLayout,
 };
 use rand::SeedableRng;
@@ -57,6 +57,12 @@ fn windows_hold_consecutive_steps_of_one_episode() {
             for (step, state) in states.iter().enumerate() {
                 assert_eq!(*state, [number, start + step as f32, number * 1000.0 + start + step as f32]);
             }
+            for (step, step_type) in window.step_types.iter().enumerate() {
+                let time = start + step as f32;
+                let ends = if time == episode_len { StepType::Last } else { StepType::Mid };
+                assert_eq!(*step_type, if time == 0.0 { StepType::First } else { ends });
+            }
+            assert_eq!(window.step_types.len(), len + 1);
             for step in 0..len {
                 let time = start + 1.0 + step as f32;
                 let ends = time == episode_len;

@@ -2,7 +2,9 @@
 
 use std::thread;
 
-use mpo_replay::{Batch, Key, Layout, Priorities, RateLimiter, ReplayBuffer, ReplayError, Tables, TrajectoryWriter};
+use mpo_replay::{
+    Batch, Key, Layout, Priorities, RateLimiter, ReplayBuffer, ReplayError, Section, Tables, TrajectoryWriter,
+};
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
@@ -141,6 +143,56 @@ fn priorities_shape_the_draws() {
         priorities.sample(&mut rng(u64::from(number)), 100, 1, 1.0, &mut batch).expect("transitions are stored");
         assert_eq!(batch.redrawn, 0, "after transition {number}");
     }
+}
+
+#[test]
+fn restored_priorities_draw_on_alike() {
+    let buffer = ReplayBuffer::new(LAYOUT, 50, 2);
+    let mut writers = [0, 1].map(|lane| buffer.writer(lane).expect("free"));
+    let mut priorities = Priorities::new(&buffer, 0.7);
+    let mut batch = Batch::new();
+    let learn = |priorities: &mut Priorities, batch: &mut Batch, seed: u64| {
+        priorities.sample(&mut rng(seed), 16, 2, 0.5, batch).expect("transitions are stored");
+        let errors: Vec<f64> = batch.rewards[..16].iter().map(|&reward| f64::from(reward) % 7.0).collect();
+        priorities.update(&batch.keys, &errors);
+    };
+    for round in 0..10 {
+        push(&mut writers[usize::from(round % 2)], 20 * round..20 * (round + 1), 6);
+        learn(&mut priorities, &mut batch, u64::from(round));
+    }
+    // What is pushed between the last sample and the checkpoint is unknown to the priorities, before and after.
+    push(&mut writers[0], 200..230, 6);
+    let (mut saved, mut bytes) = (Vec::new(), Vec::new());
+    buffer.save(&mut saved).expect("a vector takes every byte");
+    priorities.save(&mut bytes).expect("a vector takes every byte");
+    let loaded = ReplayBuffer::load(&mut &saved[..]).expect("just saved");
+    let mut restored = Priorities::load(&mut &bytes[..], &loaded).expect("just saved");
+    let mut successors = [0, 1].map(|lane| loaded.writer(lane).expect("free"));
+    let mut other = Batch::new();
+    for round in 12..30 {
+        for writers in [&mut writers, &mut successors] {
+            push(&mut writers[usize::from(round % 2)], 20 * round..20 * (round + 1), 6);
+        }
+        learn(&mut priorities, &mut batch, u64::from(round));
+        learn(&mut restored, &mut other, u64::from(round));
+        assert!(batch.iter().eq(other.iter()) && batch.keys == other.keys && batch.weights == other.weights);
+    }
+
+    let load = |bytes: &[u8], buffer| Priorities::load(&mut &bytes[..], buffer).expect_err("damaged");
+    for len in 0..bytes.len() {
+        assert!(matches!(load(&bytes[..len], &loaded), ReplayError::Truncated { section: Section::Priorities }));
+        let mut altered = bytes.clone();
+        altered[len] ^= 4;
+        let error = load(&altered, &loaded);
+        let expected = if len < 8 {
+            matches!(error, ReplayError::NotReplay { .. })
+        } else {
+            matches!(error, ReplayError::Checksum { section: Section::Priorities, .. })
+        };
+        assert!(expected, "byte {len}: {error}");
+    }
+    let error = load(&bytes, &ReplayBuffer::new(LAYOUT, 51, 2));
+    assert!(matches!(error, ReplayError::Mismatch { field: "slots per lane", .. }), "{error}");
 }
 
 #[test]

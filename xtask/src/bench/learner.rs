@@ -1,4 +1,7 @@
-//! One MPO update, against the same update in jitted JAX.
+//! One MPO update, against the same update in jitted JAX, and against what the machine could do.
+
+mod machine;
+mod scaling;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -9,6 +12,7 @@ use serde::Serialize;
 use super::peers;
 use super::side::{Rate, Side, median};
 use crate::process;
+use machine::{Ceiling, Phases};
 
 /// What the command line of `cargo xtask bench learner` takes.
 #[derive(Debug, clap::Args)]
@@ -16,6 +20,9 @@ pub(crate) struct Options {
     /// Settings to race: `walker`, `humanoid`.
     #[arg(long, default_values = ["walker", "humanoid"])]
     setting: Vec<String>,
+    /// Numbers of threads to race with; both sides get the same.
+    #[arg(long, default_values_t = [1, 2])]
+    threads: Vec<usize>,
     /// Turns of each side.
     #[arg(long, default_value_t = 7)]
     turns: usize,
@@ -25,62 +32,118 @@ pub(crate) struct Options {
     /// Also write the figures to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Measure instead how updates per second depend on batch, M, width and threads: results/bench-learner-scaling.{csv,svg}.
+    #[arg(long)]
+    scaling: bool,
 }
 
+/// One side of one race.
 #[derive(Debug, Serialize)]
 struct Outcome {
     setting: String,
+    threads: usize,
     side: String,
     turns: Vec<Rate>,
     median: Rate,
     ratio_to_peer: Option<Rate>,
+    /// Counted operations a second over the best matrix product's on as many cores.
+    fraction_of_ceiling: Option<f64>,
 }
 
-/// Races, prints a table and writes JSON if asked.
+/// All that was found in one run.
+#[derive(Debug, Serialize)]
+struct Report {
+    ceilings: Vec<Ceiling>,
+    races: Vec<Outcome>,
+    phases: Vec<Phases>,
+    acting: Vec<serde_json::Value>,
+}
+
+/// Races, prints tables and writes JSON if asked.
 ///
 /// # Errors
 /// When a side cannot be built, installed or started, or stops answering.
 pub(super) fn run(options: &Options) -> Result<()> {
-    process::run(&mut process::cargo(["build", "--release", "-p", "mpo-nets", "--example", "per_second"]))?;
+    process::run(&mut process::cargo(["build", "--release", "-p", "mpo-nets", "--examples"]))?;
+    if options.scaling {
+        return scaling::run();
+    }
     let python = peers::python("jax-0.10.2", "jax.txt")?;
-    let ours = process::root().join("target/release/examples/per_second");
-    let peer = process::root().join("xtask/peers/jax_update.py");
 
-    println!("{} turns of {} s each, one thread; medians", options.turns, options.seconds);
-    println!("{:<9} {:<17} {:>12} {:>16} {:>14}", "setting", "side", "updates/s", "updates/CPU-s", "ratio (CPU)");
-    let mut results = Vec::new();
+    let ceilings = machine::ceilings()?;
+    println!("Matrix products in cache, GFLOP/s: the kernel of mpo-nets, the gemm crate");
+    for ceiling in &ceilings {
+        println!("  {} cores {:>8.1} {:>8.1}", ceiling.threads, ceiling.own_gflops, ceiling.gemm_gflops);
+    }
+    let mut report = Report { ceilings, races: Vec::new(), phases: Vec::new(), acting: machine::acting()? };
+    println!("{} turns of {} s each; medians", options.turns, options.seconds);
+    println!(
+        "{:<9} {:>7} {:<17} {:>10} {:>14} {:>7} {:>9} {:>9}",
+        "setting", "threads", "side", "updates/s", "per CPU-second", "ratio", "CPU ratio", "ceiling"
+    );
     for setting in &options.setting {
-        let mut sides = [
-            Side::start(Command::new(&ours).arg(setting))?,
-            Side::start(Command::new(&ours).args([setting, "layer_norm"]))?,
-            Side::start(Command::new(&python).arg(&peer).args([setting, "1"]))?,
-        ];
-        for _ in 0..options.turns {
-            for side in &mut sides {
-                side.turn(options.seconds)?;
-            }
-        }
-        let [plain, normed, jax] = &sides;
-        let peer = median(&jax.turns);
-        for (side, name) in [(plain, "ours"), (normed, "ours, LayerNorm"), (jax, jax.name.as_str())] {
-            let rate = median(&side.turns);
-            let ratio = rate.over(peer);
-            println!(
-                "{setting:<9} {name:<17} {:>12.1} {:>16.1} {:>14.2}",
-                rate.per_second, rate.per_cpu_second, ratio.per_cpu_second
-            );
-            results.push(Outcome {
-                setting: setting.clone(),
-                side: name.to_owned(),
-                turns: side.turns.clone(),
-                median: rate,
-                ratio_to_peer: Some(ratio).filter(|_| name != jax.name),
-            });
+        for &threads in &options.threads {
+            race(options, setting, threads, &python, &mut report)?;
         }
     }
+    for phases in &report.phases {
+        phases.print();
+    }
+    for acting in &report.acting {
+        println!("{acting}");
+    }
     if let Some(file) = &options.json {
-        std::fs::write(file, serde_json::to_string_pretty(&results)?)
+        std::fs::write(file, serde_json::to_string_pretty(&report)?)
             .with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    Ok(())
+}
+
+/// Both torsos and the peer take turns; appends their rates and our phases.
+fn race(options: &Options, setting: &str, threads: usize, python: &PathBuf, report: &mut Report) -> Result<()> {
+    let ours = machine::example("updates_per_second");
+    let peer = process::root().join("xtask/peers/jax_update.py");
+    let count = threads.to_string();
+    let mut sides = [
+        Side::start(Command::new(&ours).args([setting, "threads", &count]))?,
+        Side::start(Command::new(&ours).args([setting, "layer_norm", "threads", &count]))?,
+        Side::start(Command::new(python).arg(&peer).args([setting, &count]))?,
+    ];
+    for _ in 0..options.turns {
+        for side in &mut sides {
+            side.turn(options.seconds)?;
+        }
+    }
+    let [plain, normed, jax] = &sides;
+    let peer = median(&jax.turns);
+    let ceiling = report.ceilings.iter().find(|c| c.threads == threads).map(Ceiling::best);
+    for (side, name, words) in [
+        (plain, "ours, ELU", Some(&[][..])),
+        (normed, "ours, LayerNorm", Some(&["layer_norm"][..])),
+        (jax, jax.name.as_str(), None),
+    ] {
+        let rate = median(&side.turns);
+        let ratio = rate.over(peer);
+        let phases = words.map(|words| machine::phases(setting, words, threads)).transpose()?;
+        let fraction = phases.as_ref().zip(ceiling).map(|(p, ceiling)| p.mflop * 1e-3 * rate.per_second / ceiling);
+        println!(
+            "{setting:<9} {threads:>7} {name:<17} {:>10.1} {:>14.1} {:>7.2} {:>9.2} {:>9}",
+            rate.per_second,
+            rate.per_cpu_second,
+            ratio.per_second,
+            ratio.per_cpu_second,
+            fraction.map_or(String::new(), |f| format!("{:.0} %", 100.0 * f))
+        );
+        report.races.push(Outcome {
+            setting: setting.to_owned(),
+            threads,
+            side: name.to_owned(),
+            turns: side.turns.clone(),
+            median: rate,
+            ratio_to_peer: words.map(|_| ratio),
+            fraction_of_ceiling: fraction,
+        });
+        report.phases.extend(phases);
     }
     Ok(())
 }

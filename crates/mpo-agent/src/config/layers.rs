@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use mpo_nets::Algorithm;
 use toml::{Table, Value};
 
 use super::Config;
@@ -48,6 +49,12 @@ impl Layers {
     pub(super) fn task(&self) -> String {
         let mut tasks = self.leaves.iter().rev().filter(|(key, _)| key == "task");
         tasks.find_map(|(_, value)| value.as_str()).unwrap_or_default().to_owned()
+    }
+
+    /// The last algorithm named, or the default.
+    pub(super) fn algorithm(&self) -> Algorithm {
+        let mut named = self.leaves.iter().rev().filter(|(key, _)| key == "learner.algorithm");
+        named.find_map(|(_, value)| value.clone().try_into().ok()).unwrap_or_default()
     }
 
     /// The defaults with every layer applied.

@@ -6,7 +6,7 @@ use std::path::Path;
 use mpo_envs::Spec;
 use mpo_replay::{Layout, ReplayBuffer};
 
-use super::{Parts, Run};
+use super::{Collector, Parts, Run};
 use crate::AgentError;
 use crate::actor::Actor;
 use crate::checkpoint::{Checkpoint, Checkpoints, Counters};
@@ -97,34 +97,42 @@ impl Run {
     ) -> Result<Self, AgentError> {
         let seeds = Seeds::new(config.seed);
         let make = |stream: &str| parts.environments.make(&config.task, seeds.seed_u32(stream));
-        let (mut environment, arena) = (make("environment")?, make("evaluator")?);
-        let spec = environment.spec().clone();
+        let arena = make("evaluator")?;
+        let spec = arena.spec().clone();
         if config.network.clip_critic_actions {
             check_bounds(&spec)?;
         }
         let shape = Shape { observation: spec.observation_len(), action: spec.action_len() };
         let step = parts.learners.make(shape, &config.network, &config.learner, seeds.seed_u64("learner"))?;
-        let mut actor_stream = seeds.stream("actor");
-        let mut replay_stream = seeds.stream("replay");
-        if let Some(checkpoint) = &checkpoint {
-            let streams = &checkpoint.state.streams;
-            actor_stream = streams.actor.clone();
-            replay_stream = streams.replay.clone();
-            // A state that is no hexadecimal is passed on empty: the environment names what is wrong.
-            let saved = files::unhex(&checkpoint.state.environment).unwrap_or_default();
-            environment.restore_state(&saved)?;
+        let lanes = config.training.lanes();
+        let mut loops = Vec::new();
+        for lane in 0..lanes {
+            let saved = checkpoint.as_ref().map(|checkpoint| checkpoint.state.actor(lane));
+            let mut environment = make(&lane_stream("environment", lane))?;
+            let stream = match saved {
+                None => seeds.stream(&lane_stream("actor", lane)),
+                Some((environment_state, stream)) => {
+                    environment.restore_state(&environment_state)?;
+                    stream
+                }
+            };
+            loops.push(EnvironmentLoop::new(environment, Actor::new(&spec, &config.network, stream)?));
         }
+        let replay_stream = match &checkpoint {
+            Some(checkpoint) => checkpoint.state.streams.replay.clone(),
+            None => seeds.stream("replay"),
+        };
         let mut learner = Learner::new(step, &config.replay, replay_stream);
         let layout = Layout { observation: shape.observation, action: shape.action };
-        let capacity = config.replay.capacity;
+        let capacity = config.replay.capacity.div_ceil(lanes);
         let (replay, logs, counters, finished) = match &checkpoint {
             None => {
-                let replay = ReplayBuffer::new(layout, capacity, 1);
+                let replay = ReplayBuffer::new(layout, capacity, lanes);
                 (replay, Logs::create(directory)?, Counters::default(), None)
             }
             Some(checkpoint) => {
                 learner.load(&checkpoint.learner()?)?;
-                let replay = checkpoint.replay(|file| ReplayBuffer::load_matching(file, layout, capacity, 1))?;
+                let replay = checkpoint.replay(|file| ReplayBuffer::load_matching(file, layout, capacity, lanes))?;
                 let state = &checkpoint.state;
                 let logs = Logs::resume(directory, &state.files)?;
                 (replay, logs, state.counters, state.finished)
@@ -132,21 +140,25 @@ impl Run {
         };
         // A run that had reached its steps goes on when it was given more.
         let extended = finished == Some(Reason::Steps) && counters.step < config.steps;
-        let actor = Actor::new(&spec, &config.network, actor_stream)?;
+        let collectors = loops
+            .into_iter()
+            .enumerate()
+            .map(|(lane, environment_loop)| Ok(Collector { environment_loop, writer: replay.writer(lane)? }))
+            .collect::<Result<_, AgentError>>()?;
         let evaluating = Actor::new(&spec, &config.network, seeds.stream("evaluator"))?;
         Ok(Self {
             directory: directory.to_owned(),
             checkpoints: Checkpoints::new(directory),
             last_checkpoint: checkpoint.map(|checkpoint| checkpoint.path),
-            environment_loop: EnvironmentLoop::new(environment, actor),
+            collectors,
             evaluator: Evaluator::new(arena, evaluating),
             learner,
-            writer: replay.writer(0)?,
             replay,
             logs,
             counters,
             finished: if extended { None } else { finished },
             evaluation: None,
+            deferred: None,
             warnings: Vec::new(),
             warnings_told: 0,
             failed: false,
@@ -154,6 +166,11 @@ impl Run {
             _lock: lock,
         })
     }
+}
+
+/// The name of a lane's random stream; the first keeps the plain name, whatever the number of actors.
+fn lane_stream(name: &str, lane: usize) -> String {
+    if lane == 0 { name.to_owned() } else { format!("{name} {lane}") }
 }
 
 /// The settings of the run in `directory`.

@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use super::Run;
+use mpo_nets::Demand;
+
+use super::{Collector, Run};
 use crate::AgentError;
 use crate::checkpoint::{RunState, Streams, json};
 use crate::config::updates_in_millionths;
@@ -11,7 +13,7 @@ use crate::files;
 use crate::records::{EvaluationSummary, Observer, Outcome, Reason, StatisticsSum};
 
 /// An update in millionths.
-const ONE_UPDATE: u64 = 1_000_000;
+pub(super) const ONE_UPDATE: u64 = 1_000_000;
 
 impl Run {
     /// Trains to the run's end, or to the end of the episode in which `observer` asks to stop.
@@ -59,14 +61,26 @@ impl Run {
                 return Ok(self.outcome(Reason::Stopped));
             }
             let before = self.counters.step;
-            self.train_episode(observer)?;
+            if self.config.training.actors == 0 {
+                self.train_episode(observer)?;
+            } else {
+                self.train_round(observer)?;
+            }
             let now = self.counters.step;
             let crossed = |period: u64| now / period > before / period;
             let ended = now >= self.config.steps;
+            if ended {
+                self.catch_up(observer)?;
+            }
             self.finished = ended.then_some(Reason::Steps);
-            if ended || crossed(self.config.training.evaluation_period) {
+            let enough = self.config.training.stop_at_return;
+            if !ended && enough.is_none() && self.config.training.actors > 0 {
+                // Nothing waits for its outcome, so it can run beside the next round.
+                if crossed(self.config.training.evaluation_period) {
+                    self.deferred = Some((now, self.learner.policy_parameters().to_vec()));
+                }
+            } else if ended || crossed(self.config.training.evaluation_period) {
                 let mean = self.evaluate(observer)?;
-                let enough = self.config.training.stop_at_return;
                 if !ended && enough.is_some_and(|enough| mean >= enough) {
                     self.finished = Some(Reason::Return);
                 }
@@ -83,13 +97,19 @@ impl Run {
 
     /// One training episode, its updates included, and its row.
     fn train_episode(&mut self, observer: &mut dyn Observer) -> Result<(), AgentError> {
-        let Self { environment_loop, learner, replay, writer, counters, config, .. } = self;
+        let Self { collectors, learner, replay, counters, config, .. } = self;
+        let Collector { environment_loop, writer } = &mut collectors[0];
         let training = &config.training;
         let rate = updates_in_millionths(training.updates_per_step);
+        let demand = learner.demand();
         let mut statistics = StatisticsSum::default();
         environment_loop.actor.load(learner.policy_parameters());
         let episode = environment_loop.run_episode(writer, |actor| {
             counters.step += 1;
+            if demand != Demand::Replay {
+                counters.collected += 1;
+                return Ok(());
+            }
             if counters.step > training.warmup_steps {
                 counters.update_credit += rate;
             }
@@ -103,6 +123,13 @@ impl Run {
             }
             Ok(())
         })?;
+        // An on-policy round changes the policy, so it comes between episodes.
+        if let Demand::OnPolicy { transitions } = demand
+            && counters.collected >= transitions as u64
+        {
+            let collected = std::mem::take(&mut counters.collected);
+            statistics.add(&learner.update_on_newest(replay, collected as usize)?);
+        }
         self.counters.episodes += 1;
         let (step, number) = (self.counters.step, self.counters.episodes);
         let row = statistics.row(step, number, self.learner.updates(), episode);
@@ -111,29 +138,44 @@ impl Run {
         Ok(())
     }
 
-    /// One evaluation and its rows; returns the mean return.
+    /// One evaluation of the present policy and its rows; returns the mean return.
     fn evaluate(&mut self, observer: &mut dyn Observer) -> Result<f64, AgentError> {
         let parameters = self.learner.policy_parameters();
         let episodes = self.evaluator.evaluate(parameters, self.config.training.evaluation_episodes)?;
         let summary = EvaluationSummary::new(self.counters.step, &episodes);
-        self.counters.evaluations += 1;
-        self.logs.evaluation(&summary)?;
-        observer.on_evaluation(&summary);
         let mean = summary.mean();
-        self.evaluation = Some(summary);
+        self.record(summary, observer)?;
         Ok(mean)
     }
 
+    /// Writes an evaluation's rows.
+    pub(super) fn record(&mut self, summary: EvaluationSummary, observer: &mut dyn Observer) -> Result<(), AgentError> {
+        self.counters.evaluations += 1;
+        self.logs.evaluation(&summary)?;
+        observer.on_evaluation(&summary);
+        self.evaluation = Some(summary);
+        Ok(())
+    }
+
+    /// Makes an evaluation that was put off.
+    fn catch_up(&mut self, observer: &mut dyn Observer) -> Result<(), AgentError> {
+        let Some((step, parameters)) = self.deferred.take() else { return Ok(()) };
+        let episodes = self.evaluator.evaluate(&parameters, self.config.training.evaluation_episodes)?;
+        self.record(EvaluationSummary::new(step, &episodes), observer)
+    }
+
     fn write_checkpoint(&mut self, observer: &mut dyn Observer) -> Result<(), AgentError> {
+        self.catch_up(observer)?;
         // The rows that a checkpoint counts on must outlive a power cut as it does.
         self.logs.sync()?;
+        let loops = self.collectors.iter().map(|collector| &collector.environment_loop);
         let state = RunState {
             config: self.config.to_toml(),
             counters: self.counters,
             finished: self.finished,
-            environment: files::hex(&self.environment_loop.environment.save_state()),
+            environments: loops.clone().map(|actor| files::hex(&actor.environment.save_state())).collect(),
             streams: Streams {
-                actor: self.environment_loop.actor.stream().clone(),
+                actors: loops.map(|actor| actor.actor.stream().clone()).collect(),
                 replay: self.learner.stream().clone(),
             },
             files: self.logs.lengths(),

@@ -4,7 +4,7 @@ use std::fs;
 
 use mpo_agent::{AgentError, CpuLearners, LearnerFactory, Parts, Run, Shape, Silent, evaluate_with};
 use mpo_envs::{EnvError, Environment, TimeStep};
-use mpo_nets::{BatchView, LearnerStep, MpoConfig, NetsError, NetworkConfig, UpdateStats};
+use mpo_nets::{BatchView, LearnerConfig, LearnerStep, NetsError, NetworkConfig, UpdateStats};
 use tempfile::tempdir;
 
 use crate::common::{Fault, PointMass, chain, checkpoints, config, faulty, parts, resume, train};
@@ -87,7 +87,7 @@ impl LearnerFactory for UnsoundLearners {
         &self,
         shape: Shape,
         network: &NetworkConfig,
-        learner: &MpoConfig,
+        learner: &LearnerConfig,
         seed: u64,
     ) -> Result<Box<dyn LearnerStep>, AgentError> {
         let inner = CpuLearners.make(shape, network, learner, seed)?;

@@ -1,7 +1,9 @@
 //! Whole runs in a small environment: reproducible, resumable, and clear about what goes wrong.
 
+mod algorithms;
 mod checkpoints;
 mod common;
+mod concurrent;
 mod config;
 mod control_suite;
 mod failures;

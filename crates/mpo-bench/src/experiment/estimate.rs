@@ -1,7 +1,7 @@
 //! How long an experiment will take: for display only.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fs,
     path::Path,
     sync::{Mutex, PoisonError},
@@ -9,56 +9,86 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
-use mpo_agent::{Config, EpisodeRow, EvaluationSummary, Observer, Run};
+use mpo_agent::{Algorithm, Config, EpisodeRow, EvaluationSummary, Observer, Run};
 
 use crate::{
     pool::{self, Job, MakeParts},
     records,
 };
 
-/// Seconds that `jobs` will take on `workers` threads: for every task the rate of an earlier run below `runs`, else
-/// the rate of a short trial of the same domain, made on as many threads at once as will train.
+/// Seconds that `jobs` will take on `workers` threads: each at the rate of an earlier run beside it, of the same task and
+/// settings, else by a short trial of its like, made on as many threads at once as will train.
 ///
 /// # Errors
 /// If a trial fails, as it does without `MuJoCo`.
-pub fn seconds(jobs: &[Job], runs: &Path, workers: usize, parts: MakeParts) -> anyhow::Result<f64> {
+pub fn seconds(jobs: &[Job], workers: usize, parts: MakeParts) -> anyhow::Result<f64> {
     let left: Vec<(&Job, u64)> =
         jobs.iter().map(|job| (job, pool::steps_left(job))).filter(|&(_, steps)| steps > 0).collect();
-    let mut rates: BTreeMap<&str, f64> = BTreeMap::new();
-    for task in left.iter().map(|(job, _)| job.config.task.as_str()).collect::<BTreeSet<_>>() {
-        if let Some(rate) = earlier(&runs.join(task.trim_start_matches("control/"))) {
-            rates.insert(task, rate);
-        }
+    let mut rates: BTreeMap<&Path, Option<f64>> = BTreeMap::new();
+    for beside in left.iter().filter_map(|(job, _)| job.dir.parent()) {
+        rates.entry(beside).or_insert_with(|| earlier(beside));
     }
-    let mut trials: BTreeMap<&str, &Config> = BTreeMap::new();
-    for (job, _) in &left {
-        if !rates.contains_key(job.config.task.as_str()) {
-            trials.entry(domain(&job.config.task)).or_insert(&job.config);
-        }
+    let known = |job: &Job| rates.get(job.dir.parent()?).copied().flatten();
+    let mut trials: BTreeMap<String, &Config> = BTreeMap::new();
+    for (job, _) in left.iter().filter(|(job, _)| known(job).is_none()) {
+        trials.entry(kind(&job.config)).or_insert(&job.config);
     }
-    let trials: Vec<(&str, &Config)> = trials.into_iter().collect();
-    let measured: Vec<Mutex<anyhow::Result<f64>>> =
+    let trials: Vec<(String, &Config)> = trials.into_iter().collect();
+    let measured: Vec<Mutex<anyhow::Result<Cost>>> =
         trials.iter().map(|_| Mutex::new(Err(anyhow!("not measured")))).collect();
     pool::for_each(trials.len(), workers, |index| {
         *measured[index].lock().unwrap_or_else(PoisonError::into_inner) = trial(trials[index].1, parts);
     });
-    let mut domains = BTreeMap::new();
-    for ((domain, _), rate) in trials.iter().zip(measured) {
-        domains.insert(*domain, rate.into_inner().unwrap_or_else(PoisonError::into_inner)?);
+    let mut costs = BTreeMap::new();
+    for ((kind, _), cost) in trials.into_iter().zip(measured) {
+        costs.insert(kind, cost.into_inner().unwrap_or_else(PoisonError::into_inner)?);
     }
     let total: f64 = left
         .iter()
         .map(|(job, steps)| {
-            let task = job.config.task.as_str();
-            let rate = rates.get(task).or_else(|| domains.get(domain(task))).copied().unwrap_or(0.0);
-            rate * *steps as f64
+            let tried = || costs.get(&kind(&job.config)).map(|cost| cost.per_step(&job.config));
+            known(job).or_else(tried).unwrap_or(0.0) * *steps as f64
         })
         .sum();
     Ok(total / workers.min(left.len()).max(1) as f64)
 }
 
-fn domain(task: &str) -> &str {
-    task.split_once('-').map_or(task, |(domain, _)| domain)
+/// What the cost of a step and of an update depends on: runs of the same domain that agree in it share a trial.
+fn kind(config: &Config) -> String {
+    let task = config.task.as_str();
+    let domain = task.split_once('-').map_or(task, |(domain, _)| domain);
+    let (network, replay) = (&config.network, &config.replay);
+    format!(
+        "{domain} {} {:?} {:?} {:?} {} {}",
+        config.learner.algorithm.name(),
+        network.policy_hidden,
+        network.critic_hidden,
+        network.torso,
+        config.learner.action_samples,
+        replay.sequences * replay.steps,
+    )
+}
+
+/// Updates per environment step under `config`.
+fn updates_per_step(config: &Config) -> f64 {
+    match config.learner.algorithm {
+        Algorithm::Ppo => config.learner.ppo.epochs as f64 / config.learner.ppo.minibatch as f64,
+        _ => config.training.updates_per_step,
+    }
+}
+
+/// Seconds of a step and of an update.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Cost {
+    step: f64,
+    update: f64,
+}
+
+impl Cost {
+    /// Seconds per step with the updates that `config` makes.
+    fn per_step(self, config: &Config) -> f64 {
+        self.step + updates_per_step(config) * self.update
+    }
 }
 
 /// Seconds per step of the first run of a task that has been timed.
@@ -71,8 +101,8 @@ fn earlier(task: &Path) -> Option<f64> {
 /// Updates per step in a trial: enough to average over, few enough to be quick.
 const UPDATES_PER_STEP: f64 = 0.2;
 
-/// Seconds per step under `config`, from one episode without updates and one with a few.
-fn trial(config: &Config, parts: MakeParts) -> anyhow::Result<f64> {
+/// The cost of a step and of an update under `config`, from an episode without updates and one with a few.
+fn trial(config: &Config, parts: MakeParts) -> anyhow::Result<Cost> {
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     let mut short = config.clone();
     short.training.warmup_steps = 1_000;
@@ -82,12 +112,11 @@ fn trial(config: &Config, parts: MakeParts) -> anyhow::Result<f64> {
     short.training.evaluation_period = u64::MAX >> 1;
     short.training.checkpoint_period = u64::MAX >> 1;
     short.replay.capacity = 10_000;
+    short.learner.ppo.horizon = 2_000;
     short.steps = 2_000;
     let mut stopwatch = Stopwatch::default();
     Run::create_with(folder.path().join("trial"), short, &parts())?.train(&mut stopwatch)?;
-    stopwatch
-        .seconds_per_step(config.training.updates_per_step)
-        .ok_or_else(|| anyhow!("the trial run of {} made no update", config.task))
+    stopwatch.cost().ok_or_else(|| anyhow!("the trial run of {} made no update", config.task))
 }
 
 #[derive(Default)]
@@ -99,10 +128,10 @@ struct Stopwatch {
 }
 
 impl Stopwatch {
-    fn seconds_per_step(&self, updates_per_step: f64) -> Option<f64> {
-        let per_step = self.plain.0 / self.plain.1 as f64;
-        let per_update = (self.learning.0 - per_step * self.learning.1 as f64).max(0.0) / self.updates as f64;
-        Some(per_step + updates_per_step * per_update).filter(|seconds| seconds.is_finite())
+    fn cost(&self) -> Option<Cost> {
+        let step = self.plain.0 / self.plain.1 as f64;
+        let update = (self.learning.0 - step * self.learning.1 as f64).max(0.0) / self.updates as f64;
+        (step + update).is_finite().then_some(Cost { step, update })
     }
 }
 
@@ -124,14 +153,40 @@ impl Observer for Stopwatch {
 
 #[cfg(test)]
 mod tests {
+    use mpo_agent::Profile;
+
     use super::*;
+
+    fn config(sets: &[(&str, &str)]) -> Config {
+        let task = [("task", "control/walker-walk")];
+        let sets: Vec<(String, String)> =
+            task.iter().chain(sets).map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
+        Config::resolve(Profile::Default, None, &sets).expect("the test's settings are right")
+    }
 
     #[test]
     fn a_rate_is_made_of_steps_and_updates() {
         let stopwatch = Stopwatch { last: None, plain: (0.1, 1_000), learning: (0.5, 1_000), updates: 200 };
         // 0.1 ms a step; 0.4 s for 200 updates is 2 ms an update.
-        let seconds = stopwatch.seconds_per_step(1.0).expect("there were steps and updates");
-        assert!((seconds - 2.1e-3).abs() < 1e-12, "{seconds}");
-        assert_eq!(Stopwatch::default().seconds_per_step(1.0), None);
+        let cost = stopwatch.cost().expect("there were steps and updates");
+        for (sets, expected) in [
+            (&[("training.updates_per_step", "1.0")][..], 2.1e-3),
+            (&[("learner.algorithm", "ppo"), ("learner.ppo.epochs", "5"), ("learner.ppo.minibatch", "100")], 0.2e-3),
+        ] {
+            let seconds = cost.per_step(&config(sets));
+            assert!((seconds - expected).abs() < 1e-12, "{seconds} {sets:?}");
+        }
+        assert_eq!(Stopwatch::default().cost(), None);
+    }
+
+    #[test]
+    fn settings_that_cost_nothing_share_a_trial() {
+        let plain = kind(&config(&[]));
+        assert_eq!(plain, kind(&config(&[("learner.target_period", "7"), ("training.updates_per_step", "1.0")])));
+        assert_eq!(plain, kind(&config(&[("task", "control/walker-run")])));
+        for (key, value) in [("learner.action_samples", "7"), ("network.torso", "plain"), ("learner.algorithm", "epg")]
+        {
+            assert_ne!(plain, kind(&config(&[(key, value)])), "{key}");
+        }
     }
 }

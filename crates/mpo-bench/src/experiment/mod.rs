@@ -1,4 +1,4 @@
-//! `mpo experiment`: trains every task and seed of an experiment file, then tabulates and draws.
+//! `mpo experiment`: trains every learner, task and seed of an experiment file, then tabulates, draws and reports.
 
 mod estimate;
 mod file;
@@ -9,7 +9,10 @@ use anyhow::bail;
 use mpo_agent::Parts;
 use mpo_envs::suite;
 
-pub use self::{estimate::seconds, file::Experiment};
+pub use self::{
+    estimate::seconds,
+    file::{Experiment, Variant},
+};
 use crate::{
     cli::ExperimentOptions,
     interrupt::{self, Ending},
@@ -18,7 +21,7 @@ use crate::{
     pool::{self, Ended, Job, MakeParts, State},
     progress::Progress,
     records::{self, Record},
-    table,
+    report, table,
 };
 
 /// An experiment with more environment steps to go says first how long it will take.
@@ -37,7 +40,7 @@ pub fn command(options: &ExperimentOptions) -> anyhow::Result<Ending> {
     let left: u64 = jobs.iter().map(pool::steps_left).sum();
     if options.dry_run {
         output::note(
-            &estimate(&jobs, &options.runs, workers, Parts::default)
+            &estimate(&jobs, workers, Parts::default)
                 .unwrap_or_else(|error| format!("estimated time: unknown ({})", output::causes(&error))),
         );
         for job in &jobs {
@@ -50,13 +53,13 @@ pub fn command(options: &ExperimentOptions) -> anyhow::Result<Ending> {
         suite::load(&jobs[0].config.task, 0)?;
     }
     if left > LONG {
-        output::note(&estimate(&jobs, &options.runs, workers, Parts::default)?);
+        output::note(&estimate(&jobs, workers, Parts::default)?);
     }
     let stop = interrupt::install()?;
     let progress = Progress::new(jobs.iter().map(|job| job.name.as_str()), left);
     let ended = pool::train(&jobs, workers, &progress, stop, Parts::default);
     drop(progress);
-    conclude(&experiment.description, &options.runs, &jobs, &ended)
+    conclude(&experiment, &options.runs, &jobs, &ended)
 }
 
 fn processors() -> usize {
@@ -82,16 +85,16 @@ fn describe(job: &Job) -> String {
     }
 }
 
-fn estimate(jobs: &[Job], runs: &Path, workers: usize, parts: MakeParts) -> anyhow::Result<String> {
-    let seconds = seconds(jobs, runs, workers, parts)?;
+fn estimate(jobs: &[Job], workers: usize, parts: MakeParts) -> anyhow::Result<String> {
+    let seconds = seconds(jobs, workers, parts)?;
     Ok(format!("estimated time: about {} at the rate measured here", output::duration(seconds)))
 }
 
-/// Reports failures, and writes the tables and figures of whatever has been evaluated.
+/// Reports failures, and writes the tables, figures and report of whatever has been evaluated.
 ///
 /// # Errors
 /// If a run failed, or a file cannot be written.
-pub fn conclude(description: &str, runs: &Path, jobs: &[Job], ended: &[Ended]) -> anyhow::Result<Ending> {
+pub fn conclude(experiment: &Experiment, runs: &Path, jobs: &[Job], ended: &[Ended]) -> anyhow::Result<Ending> {
     let mut failed = 0;
     for (job, end) in jobs.iter().zip(ended) {
         if let Ended::Failed(error) = end {
@@ -101,9 +104,9 @@ pub fn conclude(description: &str, runs: &Path, jobs: &[Job], ended: &[Ended]) -
     }
     let mut records = Vec::new();
     for job in jobs.iter().filter(|job| pool::state(&job.dir) != State::Absent) {
-        records.push(records::read(&job.dir)?);
+        records.push(Record { variant: job.variant.clone(), ..records::read(&job.dir)? });
     }
-    export(description, runs, &records)?;
+    export(experiment, runs, &records)?;
     if failed > 0 {
         bail!("{failed} of {} runs failed; start again to go on from their last checkpoints", jobs.len());
     }
@@ -114,22 +117,41 @@ pub fn conclude(description: &str, runs: &Path, jobs: &[Job], ended: &[Ended]) -
     Ok(if interrupted { Ending::Interrupted } else { Ending::Complete })
 }
 
-/// Prints the table of `records`, and writes it and the learning curves into `runs`.
-fn export(description: &str, runs: &Path, records: &[Record]) -> anyhow::Result<()> {
-    let rows = table::rows(records);
+/// Prints the table of `records`, and writes it and the learning curves into `runs`; several learners are printed beside
+/// each other, and written so, too.
+fn export(experiment: &Experiment, runs: &Path, records: &[Record]) -> anyhow::Result<()> {
+    let horizon = experiment.horizon();
+    let cut: Vec<Record> = records.iter().map(|record| record.until(horizon.unwrap_or(u64::MAX))).collect();
+    let rows = table::rows(&cut);
     if rows.is_empty() {
         output::note("no run has been evaluated yet: there is no table");
         return Ok(());
     }
+    let save = |name: &str, contents: &str| output::save(&runs.join(name), contents.as_bytes());
     let text = table::text(&rows);
-    output::print(&text)?;
-    output::save(&runs.join("table.txt"), text.as_bytes())?;
-    output::save(&runs.join("table.md"), table::markdown(&rows).as_bytes())?;
-    output::save(&runs.join("table.csv"), table::csv(&rows).as_bytes())?;
-    let figure = Figure::new(Some(description.to_owned()), records);
+    save("table.txt", &text)?;
+    save("table.md", &table::markdown(&rows))?;
+    save("table.csv", &table::csv(&rows))?;
+    let mut written = vec!["table.{txt,md,csv}"];
+    let beside = table::comparison(&rows);
+    if beside.lines.len() > 1 {
+        output::print(&beside.text())?;
+        save("comparison.txt", &beside.text())?;
+        save("comparison.md", &beside.markdown())?;
+        save("comparison.csv", &beside.csv())?;
+        written.push("comparison.{txt,md,csv}");
+    } else {
+        output::print(&text)?;
+    }
+    let figure = Figure::new(Some(experiment.description.clone()), records, horizon);
     for name in ["learning-curves.svg", "learning-curves.png"] {
         plot::export(&figure, &runs.join(name))?;
     }
-    output::note(&format!("wrote table.{{txt,md,csv}} and learning-curves.{{svg,png}} into {}", runs.display()));
+    written.push("learning-curves.{svg,png}");
+    if let Some(number) = experiment.figure {
+        save("report.md", &report::markdown(number, &experiment.description, records, horizon)?)?;
+        written.push("report.md");
+    }
+    output::note(&format!("wrote {} into {}", written.join(", "), runs.display()));
     Ok(())
 }

@@ -98,6 +98,51 @@ impl<'a, DB: DrawingBackend> Canvas<'a, DB> {
         Ok(())
     }
 
+    /// Draws an open path in dashes `on` long with gaps of `off`, which run on around its corners.
+    pub(super) fn dashed_line(
+        &self,
+        points: &[(f64, f64)],
+        (on, off): (f64, f64),
+        width: f64,
+        colour: RGBColor,
+    ) -> anyhow::Result<()> {
+        let mut dash: Vec<(f64, f64)> = points.first().copied().into_iter().collect();
+        let (mut drawing, mut room) = (true, on);
+        for pair in points.windows(2) {
+            let [(x0, y0), (x1, y1)] = [pair[0], pair[1]];
+            let length = (x1 - x0).hypot(y1 - y0);
+            let mut at = 0.0;
+            while length - at > room {
+                at += room;
+                let turn = (x0 + (x1 - x0) * at / length, y0 + (y1 - y0) * at / length);
+                if drawing {
+                    dash.push(turn);
+                    self.line(&dash, width, colour)?;
+                }
+                dash = vec![turn];
+                drawing = !drawing;
+                room = if drawing { on } else { off };
+            }
+            room -= length - at;
+            if drawing {
+                dash.push((x1, y1));
+            }
+        }
+        if drawing && dash.len() > 1 { self.line(&dash, width, colour) } else { Ok(()) }
+    }
+
+    /// Fills a five-pointed star of this outer radius.
+    pub(super) fn star(&self, (x, y): (f64, f64), radius: f64, colour: RGBColor) -> anyhow::Result<()> {
+        let corners: Vec<(f64, f64)> = (0..10)
+            .map(|corner| {
+                let angle = std::f64::consts::PI * (f64::from(corner) / 5.0 - 0.5);
+                let length = if corner % 2 == 0 { radius } else { 0.45 * radius };
+                (x + length * angle.cos(), y + length * angle.sin())
+            })
+            .collect();
+        self.area(&corners, colour.to_rgba())
+    }
+
     /// Draws a filled disc.
     pub(super) fn disc(&self, centre: (f64, f64), radius: f64, colour: RGBColor) -> anyhow::Result<()> {
         let radius = (radius * self.scale).round() as i32;
@@ -136,7 +181,7 @@ fn style_of(font: Font) -> FontStyle {
 
 /// Makes Noto Sans (SIL Open Font Licence) plotters' `sans-serif`: figures must not depend on the fonts of the
 /// machine.
-fn register_fonts() {
+pub(crate) fn register_fonts() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         for (style, bytes) in [(FontStyle::Normal, notosans::REGULAR_TTF), (FontStyle::Bold, notosans::BOLD_TTF)] {

@@ -12,7 +12,7 @@ use crate::{cli::PlotOptions, output, records};
 /// # Errors
 /// If no run has been evaluated, the file's extension is unknown, or a file cannot be read or written.
 pub fn command(options: &PlotOptions) -> anyhow::Result<()> {
-    let figure = Figure::new(options.title.clone(), &records::find(&options.runs)?);
+    let figure = Figure::new(options.title.clone(), &records::find(&options.runs)?, options.until);
     export(&figure, &options.output)?;
     output::note(&format!("wrote {}", options.output.display()));
     Ok(())

@@ -4,10 +4,10 @@ use plotters::prelude::*;
 
 use super::{
     canvas::{Align, Canvas, Font},
-    figure::{Figure, Panel},
+    figure::{Curve, Figure, Panel},
     layout::{
-        FAINT, FOOTER, GAP, GRID, HEADING, INK, LABELS, LEGEND, MARGIN, OURS, PANEL, PUBLISHED, RANDOM, STEPS, TITLE,
-        WHITE, grid, tick_distance,
+        FAINT, FOOTER, GAP, GRID, HEADING, INK, LABELS, LEGEND, MARGIN, PANEL, PUBLISHED, RANDOM, STEPS, TITLE, WHITE,
+        grid, style, tick_distance,
     },
 };
 use crate::output;
@@ -20,6 +20,8 @@ const FIGURE: Font = Font { size: 16.0, bold: true, colour: INK };
 /// Width and height of `figure` in points.
 pub(super) fn size(figure: &Figure) -> (f64, f64) {
     let (columns, rows) = grid(figure.panels.len());
+    // Several learners' names and the words under them need some room.
+    let columns = if figure.single().is_some() { columns } else { columns.max(2) };
     let (columns, rows) = (columns as f64, rows as f64);
     let width = 2.0 * MARGIN.0 + LABELS + columns * PANEL.0 + (columns - 1.0) * GAP.0;
     let heading = if figure.title.is_some() { HEADING } else { 0.0 };
@@ -51,10 +53,10 @@ pub(super) fn draw<DB: DrawingBackend>(canvas: &Canvas<'_, DB>, figure: &Figure)
     for (index, panel) in figure.panels.iter().enumerate() {
         let (column, row) = (index % columns, index / columns);
         let corner = (left + column as f64 * (PANEL.0 + GAP.0), top + row as f64 * (PANEL.1 + GAP.1));
-        draw_panel(canvas, panel, corner, column == 0)?;
+        draw_panel(canvas, figure, panel, corner, column == 0)?;
     }
     let corner = (width - MARGIN.0, height - MARGIN.1);
-    canvas.text("return of an episode against environment steps", corner, Align::Right, SMALL)
+    canvas.text(&figure.footer(), corner, Align::Right, SMALL)
 }
 
 /// Width of a legend's key with the space after it, and space between entries.
@@ -63,15 +65,22 @@ const SPACE: f64 = 22.0;
 
 #[derive(Clone, Copy)]
 enum Key {
-    Ours { band: bool },
+    Learner { style: usize, band: bool },
+    Star,
     Published,
     Random,
 }
 
 /// The legend's entries, broken into rows that fit `width`.
 fn legend_rows(figure: &Figure, width: f64) -> Vec<Vec<(Key, String)>> {
-    let band = figure.panels.iter().any(|panel| panel.seeds > 1);
-    let mut entries = vec![(Key::Ours { band }, figure.ours())];
+    let band = figure.seeds() > 1;
+    let single = figure.single().is_some();
+    let learners = figure.learners.iter().map(|learner| {
+        let words = if single { figure.ours(&learner.name) } else { learner.name.clone() };
+        (Key::Learner { style: learner.style, band }, words)
+    });
+    let mut entries: Vec<(Key, String)> = learners.collect();
+    entries.extend(figure.stars().map(|words| (Key::Star, words)));
     entries.extend(figure.published().map(|words| (Key::Published, words)));
     entries.extend(figure.random().then(|| (Key::Random, "random policy".to_owned())));
     let room = width - 2.0 * MARGIN.0 - LABELS;
@@ -93,13 +102,15 @@ fn legend_rows(figure: &Figure, width: f64) -> Vec<Vec<(Key, String)>> {
 fn draw_key<DB: DrawingBackend>(canvas: &Canvas<'_, DB>, key: Key, x: f64, y: f64) -> anyhow::Result<()> {
     let (from, to) = (x, x + KEY - 7.0);
     match key {
-        Key::Ours { band } => {
+        Key::Learner { style: place, band } => {
+            let (colour, dashes) = style(place);
             if band {
                 let corners = [(from, y - 5.0), (to, y - 5.0), (to, y + 5.0), (from, y + 5.0)];
-                canvas.area(&corners, OURS.mix(0.2))?;
+                canvas.area(&corners, colour.mix(0.2))?;
             }
-            canvas.line(&[(from, y), (to, y)], 2.0, OURS)
+            path(canvas, &[(from, y), (to, y)], colour, dashes)
         }
+        Key::Star => canvas.star((0.5 * (from + to), y), 6.0, INK),
         Key::Published => canvas.dashes((from, to), y, (5.0, 4.0), 1.5, PUBLISHED),
         Key::Random => canvas.dashes((from, to), y, (1.5, 3.0), 1.5, RANDOM),
     }
@@ -129,6 +140,7 @@ impl Frame {
 
 fn draw_panel<DB: DrawingBackend>(
     canvas: &Canvas<'_, DB>,
+    figure: &Figure,
     panel: &Panel,
     (left, top): (f64, f64),
     labelled: bool,
@@ -143,9 +155,10 @@ fn draw_panel<DB: DrawingBackend>(
         highest: panel.highest(),
     };
     canvas.text(&panel.task, (left, top + 13.0), Align::Left, NAME)?;
-    if let Some(last) = panel.curve.last() {
+    if let (Some(only), Some(last)) = (figure.single(), panel.curves.first().and_then(|curve| curve.points.last())) {
         let score = format!("{:.0}", last.spread.median);
-        canvas.text(&score, (frame.right, top + 13.0), Align::Right, Font { colour: OURS, ..NAME })?;
+        let font = Font { colour: style(only.style).0, ..NAME };
+        canvas.text(&score, (frame.right, top + 13.0), Align::Right, font)?;
     }
     draw_axes(canvas, &frame, labelled)?;
     if let Some(random) = panel.random {
@@ -155,7 +168,7 @@ fn draw_panel<DB: DrawingBackend>(
         let y = frame.y(panel.published[level].mean);
         canvas.dashes((frame.left, frame.right), y, (5.0, 4.0), 1.25, PUBLISHED)?;
     }
-    draw_curve(canvas, panel, &frame)?;
+    draw_curves(canvas, figure, panel, &frame)?;
     for reference in &panel.published {
         if reference.step <= panel.last_step() {
             let x = frame.x(reference.step);
@@ -196,18 +209,49 @@ fn draw_axes<DB: DrawingBackend>(canvas: &Canvas<'_, DB>, frame: &Frame, labelle
     canvas.line(&[(frame.left, frame.bottom), (frame.right, frame.bottom)], 1.0, RANDOM)
 }
 
-fn draw_curve<DB: DrawingBackend>(canvas: &Canvas<'_, DB>, panel: &Panel, frame: &Frame) -> anyhow::Result<()> {
-    let line = |value: fn(&super::Point) -> f64| -> Vec<(f64, f64)> {
-        panel.curve.iter().map(|point| (frame.x(point.step), frame.y(value(point)))).collect()
+/// Bands first, then lines, then stars; the first learner's on top of the others'.
+fn draw_curves<DB: DrawingBackend>(
+    canvas: &Canvas<'_, DB>,
+    figure: &Figure,
+    panel: &Panel,
+    frame: &Frame,
+) -> anyhow::Result<()> {
+    let line = |curve: &Curve, value: fn(&super::Point) -> f64| -> Vec<(f64, f64)> {
+        curve.points.iter().map(|point| (frame.x(point.step), frame.y(value(point)))).collect()
     };
-    if panel.seeds > 1 {
-        let mut band = line(|point| point.spread.upper);
-        band.extend(line(|point| point.spread.lower).into_iter().rev());
-        canvas.area(&band, OURS.mix(0.2))?;
+    let look = |curve: &Curve| style(figure.learners[curve.learner].style);
+    // Many bands over each other must not hide the lines.
+    let opacity = if panel.curves.len() > 2 { 0.12 } else { 0.2 };
+    for curve in panel.curves.iter().rev().filter(|curve| curve.seeds > 1) {
+        let mut band = line(curve, |point| point.spread.upper);
+        band.extend(line(curve, |point| point.spread.lower).into_iter().rev());
+        canvas.area(&band, look(curve).0.mix(opacity))?;
     }
-    let median = line(|point| point.spread.median);
-    match median[..] {
-        [only] => canvas.disc(only, 2.5, OURS),
-        _ => canvas.line(&median, 2.0, OURS),
+    for curve in panel.curves.iter().rev() {
+        let (colour, dashes) = look(curve);
+        match line(curve, |point| point.spread.median)[..] {
+            [only] => canvas.disc(only, 2.5, colour)?,
+            ref median => path(canvas, median, colour, dashes)?,
+        }
+    }
+    for curve in panel.curves.iter().rev() {
+        if let Some(star) = curve.star {
+            let place = (frame.right, frame.y(star.level));
+            canvas.star(place, 7.0, WHITE)?;
+            canvas.star(place, 5.5, look(curve).0)?;
+        }
+    }
+    Ok(())
+}
+
+fn path<DB: DrawingBackend>(
+    canvas: &Canvas<'_, DB>,
+    points: &[(f64, f64)],
+    colour: RGBColor,
+    dashes: Option<(f64, f64)>,
+) -> anyhow::Result<()> {
+    match dashes {
+        Some(dashes) => canvas.dashed_line(points, dashes, 2.0, colour),
+        None => canvas.line(points, 2.0, colour),
     }
 }

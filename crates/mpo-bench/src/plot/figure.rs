@@ -1,10 +1,11 @@
 //! What a figure shows, apart from how it is drawn.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     anchors, output, random,
     records::Record,
+    series::{self, Series},
     summary::{self, Spread},
     table,
 };
@@ -14,8 +15,19 @@ use crate::{
 pub struct Figure {
     /// Title above the panels.
     pub title: Option<String>,
+    /// The learners, whose curves have the same colour in all panels.
+    pub learners: Vec<Learner>,
     /// One panel per task, in the suite's order.
     pub panels: Vec<Panel>,
+}
+
+/// A learner's entry in the legend.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Learner {
+    /// An algorithm's title or a variant's name.
+    pub name: String,
+    /// Place in the palette. An algorithm has the same in every figure that has one curve per algorithm.
+    pub style: usize,
 }
 
 /// The curves of one task.
@@ -23,16 +35,36 @@ pub struct Figure {
 pub struct Panel {
     /// Suite name of the task.
     pub task: String,
-    /// Our runs over rising steps.
-    pub curve: Vec<Point>,
-    /// How many runs the curve summarises.
-    pub seeds: usize,
+    /// The learners' curves, in the order of [`Figure::learners`].
+    pub curves: Vec<Curve>,
     /// The random policy's mean return.
     pub random: Option<f64>,
-    /// Published MPO at every number of steps that it was published for.
+    /// Published MPO at every number of steps that it was published for; empty beside several learners.
     pub published: Vec<Reference>,
     /// Index into `published` of the figure that is held against the end of the curve.
     pub level: Option<usize>,
+}
+
+/// One learner's runs of one task.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Curve {
+    /// Index into [`Figure::learners`].
+    pub learner: usize,
+    /// Our runs over rising steps.
+    pub points: Vec<Point>,
+    /// How many runs the curve summarises.
+    pub seeds: usize,
+    /// The final level of runs that went on beyond the figure's last step.
+    pub star: Option<Star>,
+}
+
+/// The level that longer runs came to: the median over finished runs of their last evaluation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Star {
+    /// Environment steps of those runs.
+    pub step: u64,
+    /// Median return.
+    pub level: f64,
 }
 
 /// Our runs at one number of steps: median and quartiles, over runs, of the evaluation's mean return.
@@ -56,21 +88,59 @@ pub struct Reference {
 }
 
 impl Figure {
-    /// Gathers the runs of each task into a panel. Tasks without an evaluation are left out.
+    /// Gathers the runs of each task into a panel with a curve per learner. Tasks without an evaluation are left out.
+    ///
+    /// Curves end at step `horizon`, if one is given; the final level of finished runs that went beyond it is a star.
     #[must_use]
-    pub fn new(title: Option<String>, records: &[Record]) -> Self {
-        let panels = table::by_task(records).into_iter().filter_map(|(task, group)| panel(task, &group)).collect();
-        Self { title, panels }
+    pub fn new(title: Option<String>, records: &[Record], horizon: Option<u64>) -> Self {
+        let all = series::gather(records);
+        let algorithms: BTreeSet<usize> = all.iter().map(|one| series::rank(one.algorithm)).collect();
+        let apart = algorithms.len() == all.len();
+        let learners = all
+            .iter()
+            .enumerate()
+            .map(|(index, one)| Learner {
+                name: one.name.clone(),
+                style: if apart { series::rank(one.algorithm) } else { index },
+            })
+            .collect();
+        let horizon = horizon.unwrap_or(u64::MAX);
+        let panels = table::by_task(records).into_iter().filter_map(|(task, _)| panel(task, &all, horizon)).collect();
+        Self { title, learners, panels }
     }
 
-    /// The legend's words for our curve.
-    pub(super) fn ours(&self) -> String {
-        let most = self.panels.iter().map(|panel| panel.seeds).max().unwrap_or(0);
-        if most > 1 {
-            format!("MPO, this work: median and interquartile range of {most} seeds")
-        } else {
-            "MPO, this work (one seed)".to_owned()
+    /// The learner, if there is only one.
+    pub(super) fn single(&self) -> Option<&Learner> {
+        if let [only] = &self.learners[..] { Some(only) } else { None }
+    }
+
+    /// The legend's words for a single learner.
+    pub(super) fn ours(&self, name: &str) -> String {
+        match self.seeds() {
+            0 | 1 => format!("{name}, this work (one seed)"),
+            most => format!("{name}, this work: median and interquartile range of {most} seeds"),
         }
+    }
+
+    /// The line under the panels: what the curves and the axes are.
+    pub(super) fn footer(&self) -> String {
+        let axes = "return of an episode against environment steps";
+        match (self.single(), self.seeds()) {
+            (Some(_), _) => axes.to_owned(),
+            (None, 0 | 1) => format!("one seed; {axes}"),
+            (None, most) => format!("medians and interquartile ranges of {most} seeds; {axes}"),
+        }
+    }
+
+    /// The legend's words for the stars; `None` where there is none.
+    pub(super) fn stars(&self) -> Option<String> {
+        let found: BTreeSet<(usize, u64)> =
+            self.curves().filter_map(|curve| Some((curve.learner, curve.star?.step))).collect();
+        let words: Vec<String> = found
+            .iter()
+            .map(|&(learner, step)| format!("{} {}", self.learners[learner].name, output::steps(step)))
+            .collect();
+        (!words.is_empty()).then(|| format!("final level of longer runs: {} steps", words.join(", ")))
     }
 
     /// The legend's words for the published level; `None` where no panel has one.
@@ -90,45 +160,75 @@ impl Figure {
     pub(super) fn random(&self) -> bool {
         self.panels.iter().any(|panel| panel.random.is_some())
     }
+
+    /// The largest number of runs that a curve summarises.
+    pub(super) fn seeds(&self) -> usize {
+        self.curves().map(|curve| curve.seeds).max().unwrap_or(0)
+    }
+
+    fn curves(&self) -> impl Iterator<Item = &Curve> {
+        self.panels.iter().flat_map(|panel| &panel.curves)
+    }
 }
 
 impl Panel {
-    /// The last step of the curve.
+    /// The last step of any curve.
     pub(super) fn last_step(&self) -> u64 {
-        self.curve.last().map_or(0, |point| point.step)
+        self.points().map(|point| point.step).max().unwrap_or(0)
     }
 
     /// The upper end of the return axis: 1000, the suite's scale, unless a curve goes beyond it.
     pub(super) fn highest(&self) -> f64 {
-        self.curve.iter().map(|point| point.spread.upper).fold(1000.0, f64::max)
+        self.points().map(|point| point.spread.upper).fold(1000.0, f64::max)
     }
 
     /// The lower end of the return axis: 0 unless a curve goes below it.
     pub(super) fn lowest(&self) -> f64 {
-        self.curve.iter().map(|point| point.spread.lower).fold(0.0, f64::min)
+        self.points().map(|point| point.spread.lower).fold(0.0, f64::min)
+    }
+
+    fn points(&self) -> impl Iterator<Item = &Point> {
+        self.curves.iter().flat_map(|curve| &curve.points)
     }
 }
 
-fn panel(task: &str, group: &[&Record]) -> Option<Panel> {
-    let mut steps: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
-    for evaluation in group.iter().flat_map(|record| &record.evaluations) {
-        steps.entry(evaluation.step).or_default().push(evaluation.mean());
-    }
-    let curve: Vec<Point> =
-        steps.iter().filter_map(|(&step, means)| Some(Point { step, spread: summary::spread(means)? })).collect();
-    let last = curve.last()?.step;
-    let published: Vec<Reference> = anchors::series(task, "mpo")
-        .into_iter()
-        .map(|anchor| Reference { step: anchor.steps, mean: anchor.mean, std: anchor.std })
-        .collect();
+fn panel(task: &str, all: &[Series<'_>], horizon: u64) -> Option<Panel> {
+    let curves: Vec<Curve> =
+        all.iter().enumerate().filter_map(|(learner, series)| curve(learner, &series.of_task(task), horizon)).collect();
+    let last = curves.iter().flat_map(|curve| &curve.points).map(|point| point.step).max()?;
+    // Published levels of one algorithm beside seven learners would be taken for theirs.
+    let published: Vec<Reference> = if all.len() > 1 { Vec::new() } else { references(task) };
     let level = anchors::nearest(task, "mpo", last)
         .and_then(|anchor| published.iter().position(|reference| reference.step == anchor.steps));
-    Some(Panel {
-        task: task.to_owned(),
-        curve,
-        seeds: group.iter().filter(|record| !record.evaluations.is_empty()).count(),
-        random: random::mean_return(task),
-        published,
-        level,
-    })
+    Some(Panel { task: task.to_owned(), curves, random: random::mean_return(task), published, level })
+}
+
+fn references(task: &str) -> Vec<Reference> {
+    let series = anchors::series(task, "mpo");
+    series.into_iter().map(|anchor| Reference { step: anchor.steps, mean: anchor.mean, std: anchor.std }).collect()
+}
+
+fn curve(learner: usize, runs: &[&Record], horizon: u64) -> Option<Curve> {
+    let points = points(runs, horizon);
+    if points.is_empty() {
+        return None;
+    }
+    let longer = |run: &&&Record| run.finished && run.last_step().is_some_and(|last| last > horizon);
+    let ends: Vec<(u64, f64)> =
+        runs.iter().filter(longer).filter_map(|run| Some((run.last_step()?, run.final_score(u64::MAX)?))).collect();
+    let levels: Vec<f64> = ends.iter().map(|&(_, level)| level).collect();
+    let star = summary::spread(&levels)
+        .and_then(|spread| Some(Star { step: ends.iter().map(|&(step, _)| step).min()?, level: spread.median }));
+    let seeds = runs.iter().filter(|record| !record.evaluations.is_empty()).count();
+    Some(Curve { learner, points, seeds, star })
+}
+
+/// Median and quartiles of `runs` at every step up to `horizon` at which one of them was evaluated.
+#[must_use]
+pub fn points(runs: &[&Record], horizon: u64) -> Vec<Point> {
+    let mut steps: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+    for evaluation in runs.iter().flat_map(|run| &run.evaluations).filter(|evaluation| evaluation.step <= horizon) {
+        steps.entry(evaluation.step).or_default().push(evaluation.mean());
+    }
+    steps.iter().filter_map(|(&step, means)| Some(Point { step, spread: summary::spread(means)? })).collect()
 }

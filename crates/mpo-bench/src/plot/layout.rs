@@ -27,10 +27,28 @@ pub(super) const WHITE: RGBColor = RGBColor(255, 255, 255);
 pub(super) const INK: RGBColor = RGBColor(40, 44, 52);
 pub(super) const FAINT: RGBColor = RGBColor(110, 116, 126);
 pub(super) const GRID: RGBColor = RGBColor(230, 233, 238);
-// Blue and vermilion of Okabe and Ito's palette: told apart with any colour vision, and in grey.
-pub(super) const OURS: RGBColor = RGBColor(0, 114, 178);
+/// Okabe and Ito's palette, told apart with any colour vision; its yellow is left out, which is too pale for a line.
+pub(super) const PALETTE: [RGBColor; 7] = [
+    RGBColor(0, 114, 178),
+    RGBColor(86, 180, 233),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(0, 0, 0),
+    RGBColor(230, 159, 0),
+    RGBColor(213, 94, 0),
+];
 pub(super) const PUBLISHED: RGBColor = RGBColor(213, 94, 0);
 pub(super) const RANDOM: RGBColor = RGBColor(140, 146, 156);
+
+/// Colour of a learner's curve, and its dashes (length, gap) where the palette has been used up.
+pub(super) fn style(place: usize) -> (RGBColor, Option<(f64, f64)>) {
+    let dashes = match place / PALETTE.len() {
+        0 => None,
+        1 => Some((6.0, 3.0)),
+        _ => Some((2.0, 2.5)),
+    };
+    (PALETTE[place % PALETTE.len()], dashes)
+}
 
 /// Columns and rows for a number of panels.
 pub(super) fn grid(panels: usize) -> (usize, usize) {
@@ -59,6 +77,13 @@ mod tests {
         {
             assert!((tick_distance(length, 4.0) - distance).abs() < 1e-9, "{length}");
         }
+    }
+
+    #[test]
+    fn twenty_one_curves_look_different() {
+        let looks: std::collections::BTreeSet<String> = (0..21).map(|place| format!("{:?}", style(place))).collect();
+        assert_eq!(looks.len(), 21);
+        assert_eq!(style(0).1, None);
     }
 
     #[test]

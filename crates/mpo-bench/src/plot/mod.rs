@@ -8,9 +8,11 @@ mod layout;
 mod png;
 mod svg;
 
+pub(crate) use self::canvas::register_fonts;
+
 pub use self::{
     command::{command, export},
-    figure::{Figure, Panel, Point, Reference},
+    figure::{Curve, Figure, Learner, Panel, Point, Reference, Star, points},
     png::png,
     svg::svg,
 };

@@ -1,4 +1,4 @@
-//! The table as CSV, for other programs: one row per task, full figures, empty fields where there is none.
+//! The table as CSV, for other programs: one row per task and learner, full figures, empty fields where there is none.
 
 use serde::Serialize;
 
@@ -7,6 +7,8 @@ use super::{Reference, Row};
 #[derive(Serialize)]
 struct Record<'a> {
     task: &'a str,
+    learner: &'a str,
+    algorithm: &'a str,
     headline: bool,
     steps: u64,
     seeds: usize,
@@ -19,6 +21,9 @@ struct Record<'a> {
     mpo_steps: Option<u64>,
     mpo_mean: Option<f64>,
     mpo_std: Option<f64>,
+    dmpo_steps: Option<u64>,
+    dmpo_mean: Option<f64>,
+    dmpo_std: Option<f64>,
     d4pg_steps: Option<u64>,
     d4pg_mean: Option<f64>,
     d4pg_std: Option<f64>,
@@ -38,6 +43,8 @@ pub fn csv(rows: &[Row]) -> String {
         writer
             .serialize(Record {
                 task: &row.task,
+                learner: &row.series,
+                algorithm: &row.algorithm,
                 headline: row.headline,
                 steps: row.steps,
                 seeds: row.seeds,
@@ -50,6 +57,9 @@ pub fn csv(rows: &[Row]) -> String {
                 mpo_steps: steps(&row.mpo),
                 mpo_mean: mean(&row.mpo),
                 mpo_std: std(&row.mpo),
+                dmpo_steps: steps(&row.dmpo),
+                dmpo_mean: mean(&row.dmpo),
+                dmpo_std: std(&row.dmpo),
                 d4pg_steps: steps(&row.d4pg),
                 d4pg_mean: mean(&row.d4pg),
                 d4pg_std: std(&row.d4pg),

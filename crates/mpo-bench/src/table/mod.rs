@@ -6,9 +6,12 @@
 //! the row is marked.
 
 mod command;
+mod comparison;
 mod csv;
+mod grid;
 mod json;
 mod markdown;
+mod means;
 mod text;
 
 use std::collections::BTreeMap;
@@ -16,19 +19,33 @@ use std::collections::BTreeMap;
 use mpo_envs::suite;
 use serde::Serialize;
 
-pub use self::{command::command, csv::csv, json::json, markdown::markdown, text::text};
+pub use self::{
+    command::command,
+    comparison::{Comparison, Line, comparison, normalised},
+    csv::csv,
+    grid::Grid,
+    json::json,
+    markdown::markdown,
+    means::{Mean, means},
+    text::text,
+};
 use crate::{
     anchors::{self, Anchor},
     output, random,
     records::Record,
+    series::{self, Series},
     summary::{self, Spread},
 };
 
-/// One task of the table.
+/// One task of the table, under one learner.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Row {
     /// Suite name of the task.
     pub task: String,
+    /// What the learner is called: an algorithm's title or a variant's name.
+    pub series: String,
+    /// The setting `learner.algorithm`.
+    pub algorithm: String,
     /// Whether the task is one of the headline set, for which published figures exist.
     pub headline: bool,
     /// Environment steps at which our figures were taken (the fewest of its runs).
@@ -49,6 +66,8 @@ pub struct Row {
     pub random: Option<f64>,
     /// Published MPO at the nearest number of steps.
     pub mpo: Option<Reference>,
+    /// Published DMPO, MPO with a distributional critic, at the nearest number of steps.
+    pub dmpo: Option<Reference>,
     /// Published D4PG at the nearest number of steps.
     pub d4pg: Option<Reference>,
 }
@@ -82,7 +101,7 @@ impl From<&Anchor> for Reference {
 
 /// Groups the runs of each task, in the suite's order; tasks outside the suite follow by name.
 #[must_use]
-pub fn by_task(records: &[Record]) -> Vec<(&str, Vec<&Record>)> {
+pub fn by_task<'a>(records: impl IntoIterator<Item = &'a Record>) -> Vec<(&'a str, Vec<&'a Record>)> {
     let mut groups: BTreeMap<(usize, &str), Vec<&Record>> = BTreeMap::new();
     for record in records {
         let tasks = suite::tasks();
@@ -92,14 +111,18 @@ pub fn by_task(records: &[Record]) -> Vec<(&str, Vec<&Record>)> {
     groups.into_iter().map(|((_, task), group)| (task, group)).collect()
 }
 
-/// The table's rows. Runs without any evaluation yet are left out, and so are tasks that have no other.
+/// The table's rows: every task with its series. Runs without any evaluation yet are left out, and so are tasks that
+/// have no other.
 #[must_use]
 pub fn rows(records: &[Record]) -> Vec<Row> {
-    by_task(records).into_iter().filter_map(|(task, group)| row(task, &group)).collect()
+    let all = series::gather(records);
+    let tasks = by_task(records).into_iter().map(|(task, _)| task);
+    tasks.flat_map(|task| all.iter().filter_map(|series| row(task, series)).collect::<Vec<_>>()).collect()
 }
 
-fn row(task: &str, group: &[&Record]) -> Option<Row> {
-    let evaluated: Vec<&Record> = group.iter().copied().filter(|record| !record.evaluations.is_empty()).collect();
+fn row(task: &str, series: &Series<'_>) -> Option<Row> {
+    let evaluated: Vec<&Record> =
+        series.of_task(task).into_iter().filter(|record| !record.evaluations.is_empty()).collect();
     let done: Vec<&Record> = evaluated.iter().copied().filter(|record| record.finished).collect();
     let finished = !done.is_empty();
     let runs = if finished { done } else { evaluated };
@@ -112,6 +135,8 @@ fn row(task: &str, group: &[&Record]) -> Option<Row> {
     let info = suite::tasks().iter().find(|info| info.name == task);
     Some(Row {
         task: task.to_owned(),
+        series: series.name.clone(),
+        algorithm: series.algorithm.name().to_owned(),
         headline: info.is_some_and(|info| info.headline),
         steps,
         seeds: scores.len(),
@@ -122,32 +147,41 @@ fn row(task: &str, group: &[&Record]) -> Option<Row> {
         best: summary::spread(&bests)?.median,
         random: random::mean_return(task),
         mpo: anchors::nearest(task, "mpo", steps).map(Reference::from),
+        dmpo: anchors::nearest(task, "dmpo", steps).map(Reference::from),
         d4pg: anchors::nearest(task, "d4pg", steps).map(Reference::from),
     })
 }
 
 /// Headings of the table for people; `true` where the column's figures stand on the right.
-const HEADINGS: [(&str, bool); 8] = [
+const HEADINGS: [(&str, bool); 10] = [
     ("Task", false),
+    ("Learner", false),
     ("Steps", true),
     ("Seeds", true),
-    ("MPO (ours)", true),
+    ("Ours", true),
     ("IQR", true),
     ("Random", true),
-    ("MPO (published)", true),
-    ("D4PG (published)", true),
+    ("MPO (publ.)", true),
+    ("DMPO (publ.)", true),
+    ("D4PG (publ.)", true),
 ];
 
+/// The table for people: a row per task and series, then the means.
+fn grid(rows: &[Row]) -> Grid {
+    let means = means(rows);
+    let lines = rows.iter().map(cells).chain(means.iter().map(mean_cells));
+    Grid {
+        headings: HEADINGS.map(|(heading, right)| (heading.to_owned(), right)).to_vec(),
+        lines: lines.map(Vec::from).collect(),
+    }
+}
+
+const NONE: &str = "–";
+
 /// One row's cells, in the order of [`HEADINGS`]; a dash where there is no figure.
-fn cells(row: &Row) -> [String; 8] {
+fn cells(row: &Row) -> [String; HEADINGS.len()] {
     let reference = |reference: &Option<Reference>| {
-        reference.as_ref().map_or("–".to_owned(), |figure| {
-            if figure.steps == row.steps {
-                format!("{:.1}", figure.mean)
-            } else {
-                format!("{:.1} @ {}", figure.mean, output::steps(figure.steps))
-            }
-        })
+        reference.as_ref().map_or(NONE.to_owned(), |figure| beside(figure.mean, Some(figure.steps), Some(row.steps)))
     };
     [
         format!(
@@ -156,24 +190,53 @@ fn cells(row: &Row) -> [String; 8] {
             if row.headline { "*" } else { "" },
             if row.finished { "" } else { " (unfinished)" }
         ),
+        row.series.clone(),
         output::steps(row.steps),
         row.seeds.to_string(),
         format!("{:.1}", row.median),
-        if row.seeds > 1 { format!("{:.1}–{:.1}", row.lower, row.upper) } else { "–".to_owned() },
-        row.random.map_or("–".to_owned(), |mean| format!("{mean:.1}")),
+        if row.seeds > 1 { format!("{:.1}–{:.1}", row.lower, row.upper) } else { NONE.to_owned() },
+        row.random.map_or(NONE.to_owned(), |mean| format!("{mean:.1}")),
         reference(&row.mpo),
+        reference(&row.dmpo),
         reference(&row.d4pg),
     ]
+}
+
+fn mean_cells(mean: &Mean) -> [String; HEADINGS.len()] {
+    let [mpo, dmpo, d4pg] = mean.published.map(|(figure, steps)| beside(figure, steps, mean.steps));
+    [
+        format!("mean of {} tasks{}", mean.tasks, if mean.finished { "" } else { " (unfinished)" }),
+        mean.series.clone(),
+        mean.steps.map_or(NONE.to_owned(), output::steps),
+        NONE.to_owned(),
+        format!("{:.1}", mean.ours),
+        NONE.to_owned(),
+        mean.random.map_or(NONE.to_owned(), |mean| format!("{mean:.1}")),
+        mpo,
+        dmpo,
+        d4pg,
+    ]
+}
+
+/// A published figure, with its steps where they are known and not ours.
+fn beside(figure: f64, steps: Option<u64>, ours: Option<u64>) -> String {
+    match steps {
+        Some(steps) if ours != Some(steps) => format!("{figure:.1} @ {}", output::steps(steps)),
+        _ => format!("{figure:.1}"),
+    }
 }
 
 /// What the columns mean, for under the table.
 fn legend(rows: &[Row]) -> String {
     let mut lines = vec![
         "Ours: median over seeds of the mean return of the last evaluation; IQR: 25 % to 75 % quantile over seeds.",
-        "Published: mean over seeds, at the same number of environment steps or at the one named.",
+        "publ.: published mean over seeds, at the same number of environment steps or at the one named.",
     ];
     if rows.iter().any(|row| row.headline) {
         lines.push("*: one of the 18 tasks that published MPO figures exist for.");
+    }
+    if !means(rows).is_empty() {
+        lines.push("mean: over the tasks above on which MPO, DMPO and D4PG are all published.");
     }
     if rows.iter().any(|row| !row.finished) {
         lines.push("unfinished: no run has reached its end; figures at the latest step that all runs have reached.");

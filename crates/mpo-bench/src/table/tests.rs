@@ -1,13 +1,22 @@
 use std::path::PathBuf;
 
+use mpo_agent::Algorithm;
+
 use super::*;
 use crate::records::Evaluation;
 
 fn run(task: &str, seed: u64, finished: bool, evaluations: &[(u64, [f64; 2])]) -> Record {
+    run_of(Algorithm::Mpo, task, seed, finished, evaluations)
+}
+
+fn run_of(algorithm: Algorithm, task: &str, seed: u64, finished: bool, evaluations: &[(u64, [f64; 2])]) -> Record {
     Record {
         dir: PathBuf::from(format!("{task}/seed-{seed}")),
         task: task.to_owned(),
         seed,
+        algorithm,
+        group: None,
+        variant: None,
         evaluations: evaluations
             .iter()
             .map(|&(step, returns)| Evaluation { step, returns: returns.to_vec() })
@@ -23,6 +32,8 @@ fn reference(steps: u64, mean: f64) -> Reference {
 fn examples() -> Vec<Row> {
     let walker = Row {
         task: "walker-walk".to_owned(),
+        series: "MPO".to_owned(),
+        algorithm: "mpo".to_owned(),
         headline: true,
         steps: 60_000,
         seeds: 3,
@@ -33,10 +44,13 @@ fn examples() -> Vec<Row> {
         best: 900.0,
         random: Some(42.25),
         mpo: Some(reference(100_000, 235.5)),
+        dmpo: None,
         d4pg: Some(reference(60_000, 300.0)),
     };
     let humanoid = Row {
         task: "humanoid-run".to_owned(),
+        series: "MPO (joint KL)".to_owned(),
+        algorithm: "mpo_joint_kl".to_owned(),
         headline: false,
         steps: 20_000,
         seeds: 1,
@@ -47,6 +61,7 @@ fn examples() -> Vec<Row> {
         best: 2.0,
         random: None,
         mpo: None,
+        dmpo: None,
         d4pg: None,
     };
     vec![walker, humanoid]
@@ -55,13 +70,13 @@ fn examples() -> Vec<Row> {
 #[test]
 fn text_is_aligned() {
     let expected = "\
-Task                       Steps  Seeds  MPO (ours)          IQR  Random  MPO (published)  D4PG (published)
-─────────────────────────  ─────  ─────  ──────────  ───────────  ──────  ───────────────  ────────────────
-walker-walk*                 60k      3       812.3  790.0–850.1    42.2     235.5 @ 100k             300.0
-humanoid-run (unfinished)    20k      1         1.0            –       –                –                 –
+Task                       Learner         Steps  Seeds   Ours          IQR  Random   MPO (publ.)  DMPO (publ.)  D4PG (publ.)
+─────────────────────────  ──────────────  ─────  ─────  ─────  ───────────  ──────  ────────────  ────────────  ────────────
+walker-walk*               MPO               60k      3  812.3  790.0–850.1    42.2  235.5 @ 100k             –         300.0
+humanoid-run (unfinished)  MPO (joint KL)    20k      1    1.0            –       –             –             –             –
 
 Ours: median over seeds of the mean return of the last evaluation; IQR: 25 % to 75 % quantile over seeds.
-Published: mean over seeds, at the same number of environment steps or at the one named.
+publ.: published mean over seeds, at the same number of environment steps or at the one named.
 *: one of the 18 tasks that published MPO figures exist for.
 unfinished: no run has reached its end; figures at the latest step that all runs have reached.
 ";
@@ -71,12 +86,12 @@ unfinished: no run has reached its end; figures at the latest step that all runs
 #[test]
 fn markdown_has_a_row_per_task() {
     let expected = "\
-| Task | Steps | Seeds | MPO (ours) | IQR | Random | MPO (published) | D4PG (published) |
-| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
-| walker-walk\\* | 60k | 3 | 812.3 | 790.0–850.1 | 42.2 | 235.5 @ 100k | 300.0 |
+| Task | Learner | Steps | Seeds | Ours | IQR | Random | MPO (publ.) | DMPO (publ.) | D4PG (publ.) |
+| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+| walker-walk\\* | MPO | 60k | 3 | 812.3 | 790.0–850.1 | 42.2 | 235.5 @ 100k | – | 300.0 |
 
 Ours: median over seeds of the mean return of the last evaluation; IQR: 25 % to 75 % quantile over seeds.  
-Published: mean over seeds, at the same number of environment steps or at the one named.  
+publ.: published mean over seeds, at the same number of environment steps or at the one named.  
 \\*: one of the 18 tasks that published MPO figures exist for.
 ";
     assert_eq!(markdown(&examples()[..1]), expected);
@@ -85,9 +100,10 @@ Published: mean over seeds, at the same number of environment steps or at the on
 #[test]
 fn csv_has_full_figures_and_empty_fields() {
     let expected = "\
-task,headline,steps,seeds,finished,median,q25,q75,best,random,mpo_steps,mpo_mean,mpo_std,d4pg_steps,d4pg_mean,d4pg_std
-walker-walk,true,60000,3,true,812.34,790.0,850.06,900.0,42.25,100000,235.5,1.5,60000,300.0,1.5
-humanoid-run,false,20000,1,false,1.0,1.0,1.0,2.0,,,,,,,
+task,learner,algorithm,headline,steps,seeds,finished,median,q25,q75,best,random,\
+mpo_steps,mpo_mean,mpo_std,dmpo_steps,dmpo_mean,dmpo_std,d4pg_steps,d4pg_mean,d4pg_std
+walker-walk,MPO,mpo,true,60000,3,true,812.34,790.0,850.06,900.0,42.25,100000,235.5,1.5,,,,60000,300.0,1.5
+humanoid-run,MPO (joint KL),mpo_joint_kl,false,20000,1,false,1.0,1.0,1.0,2.0,,,,,,,,,,
 ";
     assert_eq!(csv(&examples()), expected);
 }
@@ -147,4 +163,78 @@ fn tasks_stand_in_the_suites_order_and_need_an_evaluation() {
     ];
     let names: Vec<String> = rows(&records).into_iter().map(|row| row.task).collect();
     assert_eq!(names, ["cheetah-run", "walker-walk", "something-else"]);
+}
+
+#[test]
+fn the_last_row_is_a_mean_over_tasks_that_all_have_been_published_for() {
+    let at_the_end = |task: &str, score: f64| run(task, 0, true, &[(0, [0.0, 0.0]), (500_000, [score, score])]);
+    let mut records = vec![at_the_end("walker-walk", 900.0), at_the_end("humanoid-run", 0.0)];
+    assert_eq!(means(&rows(&records)), [], "one task has no mean");
+    records.push(at_the_end("cheetah-run", 600.0));
+    let rows = rows(&records);
+    let mean = &means(&rows)[0];
+    assert_eq!((mean.tasks, mean.steps, mean.finished), (2, Some(500_000), true));
+    assert!((mean.ours - 750.0).abs() < 1e-9);
+    // data/anchors.csv at 500k steps, cheetah and walker.
+    for ((figure, steps), algorithm) in mean.published.into_iter().zip(["mpo", "dmpo", "d4pg"]) {
+        let of = |task| anchors::nearest(task, algorithm, 500_000).expect("it is published").mean;
+        assert!((figure - 0.5 * (of("cheetah-run") + of("walker-walk"))).abs() < 1e-9, "{algorithm}");
+        assert_eq!(steps, Some(500_000));
+    }
+    let text = text(&rows);
+    let line = text.lines().find(|line| line.starts_with("mean of 2 tasks")).expect("the mean has a row");
+    assert!(line.contains(" 750.0 ") && line.contains("MPO") && line.contains("500k"), "{line}");
+    assert!(markdown(&rows).contains("| mean of 2 tasks | MPO | 500k |"));
+    assert_eq!(csv(&rows).lines().count(), 4, "a row per task and no other");
+}
+
+#[test]
+fn learners_are_compared_over_the_tasks_that_all_have() {
+    let scored = |algorithm, task: &str, seed, score: f64| {
+        run_of(algorithm, task, seed, true, &[(0, [0.0; 2]), (1000, [score; 2])])
+    };
+    let records = [
+        scored(Algorithm::Epg, "something-else", 0, 500.0),
+        scored(Algorithm::Mpo, "something-else", 0, 300.0),
+        scored(Algorithm::Mpo, "something-else", 1, 700.0),
+        scored(Algorithm::Mpo, "walker-walk", 0, 900.0),
+    ];
+    let rows = rows(&records);
+    let order: Vec<(&str, &str)> = rows.iter().map(|row| (row.task.as_str(), row.algorithm.as_str())).collect();
+    assert_eq!(order, [("walker-walk", "mpo"), ("something-else", "mpo"), ("something-else", "epg")]);
+    let beside = comparison(&rows);
+    assert_eq!((beside.tasks.as_slice(), beside.common), (["walker-walk", "something-else"].as_slice(), 1));
+    // No random policy is known there, so the scale begins at 0.
+    assert_eq!(beside.lines.iter().map(|line| line.mean).collect::<Vec<_>>(), [Some(0.5), Some(0.5)]);
+    let expected = "\
+Learner                  walker-walk  something-else  Mean, normalised
+───────────────────────  ───────────  ──────────────  ────────────────
+MPO                              900   500 (400–600)             0.500
+EPG + Retrace + entropy            –             500             0.500
+";
+    assert_eq!(beside.text().split("\n\n").next().map(|table| format!("{table}\n")), Some(expected.to_owned()));
+    assert!(beside.csv().starts_with("series,mean_normalised,walker-walk,something-else\nMPO,0.5,900,500\n"));
+    assert!(beside.markdown().contains("| MPO | 900 | 500 (400–600) | 0.500 |"), "{}", beside.markdown());
+}
+
+#[test]
+fn a_score_after_fewer_steps_than_others_is_marked_and_many_tasks_go_downwards() {
+    let records = [
+        run_of(Algorithm::Mpo, "walker-walk", 0, true, &[(2000, [900.0; 2])]),
+        run_of(Algorithm::Ppo, "walker-walk", 0, false, &[(1000, [30.0; 2])]),
+        run_of(Algorithm::Mpo, "walker-run", 0, true, &[(2000, [100.0; 2])]),
+        run_of(Algorithm::Mpo, "walker-stand", 0, true, &[(2000, [100.0; 2])]),
+    ];
+    let text = comparison(&rows(&records)).text();
+    let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines[0], ["Task", "MPO", "PPO"]);
+    assert_eq!(lines[4], ["walker-walk", "900", "30", "@", "1k"], "{text}");
+    assert_eq!(lines[5][..2], ["Mean,", "normalised"]);
+}
+
+#[test]
+fn a_normalised_score_is_zero_at_random_and_one_at_the_top() {
+    for (score, random, expected) in [(40.0, Some(40.0), 0.0), (1000.0, Some(40.0), 1.0), (250.0, None, 0.25)] {
+        assert!((normalised(score, random) - expected).abs() < 1e-12, "{score}");
+    }
 }

@@ -4,13 +4,21 @@ use std::{fmt::Write as _, fs, path::Path};
 
 /// A finished (or unfinished) run of `task` below `root`, whose evaluations of two episodes rise along `curve`.
 pub(crate) fn write_run(root: &Path, task: &str, seed: u64, finished: bool, curve: &[(u64, f64)]) {
+    write_run_of(root, "mpo", task, seed, finished, curve);
+}
+
+/// The same under any algorithm.
+pub(crate) fn write_run_of(root: &Path, algorithm: &str, task: &str, seed: u64, finished: bool, curve: &[(u64, f64)]) {
     let dir = root.join(task).join(format!("seed-{seed}"));
     fs::create_dir_all(&dir).expect("the temporary folder can be written");
     let save = |name: &str, text: &str| {
         fs::write(dir.join(name), text).expect("the temporary folder can be written");
     };
     let steps = curve.last().map_or(0, |&(step, _)| step).max(1_000);
-    save("config.toml", &format!("task = \"control/{task}\"\nseed = {seed}\nsteps = {steps}\n"));
+    save(
+        "config.toml",
+        &format!("task = \"control/{task}\"\nseed = {seed}\nsteps = {steps}\n[learner]\nalgorithm = \"{algorithm}\"\n"),
+    );
     let mut eval = String::from("step,episode,return,length\n");
     for &(step, mean) in curve {
         let _ = write!(eval, "{step},0,{},1000\n{step},1,{},1000\n", mean - 5.0, mean + 5.0);

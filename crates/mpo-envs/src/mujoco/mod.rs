@@ -1,8 +1,7 @@
-//! MuJoCo 3.17.0, loaded at run time.
+//! MuJoCo 3.17.0, loaded at run time: the library, and a simulation to read and step.
 
 mod physics;
 mod sys;
 
-pub(crate) use physics::{Fault, Physics};
-pub use sys::Library;
-pub(crate) use sys::{JointType, Simulation};
+pub use physics::{Fault, Physics};
+pub use sys::{JointType, Library, Simulation};

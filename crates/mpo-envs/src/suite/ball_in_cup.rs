@@ -1,8 +1,10 @@
 //! A cup with a ball on a string: catch the ball.
+//!
+//! Source: `suite/ball_in_cup.py` of `dm_control` 1.0.50, on its `ball_in_cup.xml`.
 
-use super::control::{Observation, Setup, Task};
 use super::models::Models;
 use super::rewards::difference;
+use crate::mjcf::{Observation, Setup, Task};
 use crate::mujoco::{Fault, Physics};
 use crate::{EnvError, RandomState};
 

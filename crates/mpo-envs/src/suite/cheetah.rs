@@ -1,8 +1,10 @@
 //! A planar cheetah that runs.
+//!
+//! Source: `suite/cheetah.py` of `dm_control` 1.0.50, on its `cheetah.xml`.
 
-use super::control::{Observation, Setup, Task};
 use super::models::Models;
 use super::rewards::{Sigmoid, Tolerance};
+use crate::mjcf::{Observation, Setup, Task};
 use crate::mujoco::{Fault, Physics};
 use crate::{EnvError, RandomState};
 

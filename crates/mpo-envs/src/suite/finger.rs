@@ -1,11 +1,13 @@
 //! A planar finger and a spinner: keep it spinning, or turn its tip to a target.
+//!
+//! Source: `suite/finger.py` of `dm_control` 1.0.50, on its `finger.xml`.
 
 use std::f64::consts::PI;
 
-use super::control::{Observation, Setup, Task};
 use super::models::Models;
 use super::randomizers::randomize_limited_and_rotational_joints;
 use super::rewards::{difference, norm};
+use crate::mjcf::{Observation, Setup, Task};
 use crate::mujoco::{Fault, Physics};
 use crate::{EnvError, RandomState};
 

@@ -1,8 +1,10 @@
 //! A fish: hold it upright, or swim to a target.
+//!
+//! Source: `suite/fish.py` of `dm_control` 1.0.50, on its `fish.xml`.
 
-use super::control::{Observation, Setup, Task};
 use super::models::Models;
 use super::rewards::{Tolerance, difference, into_frame, norm};
+use crate::mjcf::{Observation, Setup, Task};
 use crate::mujoco::{Fault, Physics};
 use crate::{EnvError, RandomState};
 

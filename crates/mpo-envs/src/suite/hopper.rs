@@ -1,9 +1,11 @@
 //! A planar hopper on one foot: stand, or hop forward.
+//!
+//! Source: `suite/hopper.py` of `dm_control` 1.0.50, on its `hopper.xml`.
 
-use super::control::{Observation, Setup, Task};
 use super::models::Models;
 use super::randomizers::randomize_limited_and_rotational_joints;
 use super::rewards::{SMALL_CONTROL, Sigmoid, Tolerance, mean};
+use crate::mjcf::{Observation, Setup, Task};
 use crate::mujoco::{Fault, Physics};
 use crate::{EnvError, RandomState};
 

@@ -1,9 +1,11 @@
 //! A humanoid that stands, walks or runs.
+//!
+//! Source: `suite/humanoid.py` of `dm_control` 1.0.50, on its `humanoid.xml`.
 
-use super::control::{Observation, Setup, Task};
 use super::models::Models;
 use super::randomizers::randomize_limited_and_rotational_joints;
 use super::rewards::{SMALL_CONTROL, Sigmoid, Tolerance, difference, into_frame, mean, norm};
+use crate::mjcf::{Observation, Setup, Task};
 use crate::mujoco::{Fault, Physics};
 use crate::{EnvError, RandomState};
 

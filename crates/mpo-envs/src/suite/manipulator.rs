@@ -1,11 +1,13 @@
 //! A planar arm with a hand: bring the ball to the target.
+//!
+//! Source: `suite/manipulator.py` of `dm_control` 1.0.50, on its `manipulator.xml`.
 
 use std::f64::consts::{PI, TAU};
 
-use super::control::{Observation, Setup, Task};
 use super::models::Models;
 use super::rewards::{Tolerance, difference, norm};
 use super::xml;
+use crate::mjcf::{Observation, Setup, Task};
 use crate::mujoco::{Fault, Physics};
 use crate::{EnvError, RandomState};
 

@@ -5,7 +5,6 @@ mod acrobot;
 mod ball_in_cup;
 mod cartpole;
 mod cheetah;
-mod control;
 mod finger;
 mod fish;
 mod hopper;
@@ -22,11 +21,11 @@ mod table;
 mod walker;
 mod xml;
 
-use control::Control;
 use models::Models;
 
 use crate::assets::Assets;
-use crate::mujoco::{Physics, Simulation};
+use crate::mjcf::Control;
+use crate::mujoco::Simulation;
 use crate::{EnvError, Environment};
 
 pub use table::TaskInfo;
@@ -84,10 +83,12 @@ pub fn load_with(assets: &Assets, name: &str, seed: u32) -> Result<Box<dyn Envir
 }
 
 /// The simulation of a task without the task: what its physics alone costs.
-#[derive(Debug)]
-pub struct BareSimulation {
-    physics: Physics,
-    substeps: usize,
+pub struct BareSimulation(Control);
+
+impl std::fmt::Debug for BareSimulation {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("BareSimulation").finish_non_exhaustive()
+    }
 }
 
 impl BareSimulation {
@@ -101,8 +102,16 @@ impl BareSimulation {
         let setup = (info.setup)(&Models::new(&Assets::locate()?)?)?;
         let mut control = Control::new(info.name, setup, seed)?;
         control.reset()?;
-        let (physics, substeps) = control.into_physics();
-        Ok(Self { physics, substeps })
+        Ok(Self(control))
+    }
+
+    /// Draws a start state, the same that the task's environment would have.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Environment::reset`].
+    pub fn reset(&mut self) -> Result<(), EnvError> {
+        self.0.reset().map(|_| ())
     }
 
     /// Sets the controls and makes the physics steps of one control step by `mj_step`; nothing is observed or checked.
@@ -111,9 +120,10 @@ impl BareSimulation {
     ///
     /// If `action` does not have the task's length.
     pub fn step(&mut self, action: &[f64]) {
-        self.physics.ctrl_mut().copy_from_slice(action);
-        for _ in 0..self.substeps {
-            Simulation::step(&mut self.physics);
+        let (physics, substeps) = self.0.physics_mut();
+        physics.ctrl_mut().copy_from_slice(action);
+        for _ in 0..substeps {
+            Simulation::step(physics);
         }
     }
 }

@@ -7,10 +7,17 @@ use std::sync::Arc;
 use super::xml;
 use crate::EnvError;
 use crate::assets::Assets;
+use crate::mjcf::Setup;
 use crate::mujoco::{Library, Physics};
+
+/// How a task is set up from the model files.
+pub(crate) type SetupFn = fn(&Models) -> Result<Setup, EnvError>;
 
 /// The files that the suite's models include, by the names used there.
 const COMMON: [&str; 3] = ["./common/materials.xml", "./common/skybox.xml", "./common/visual.xml"];
+
+/// When a model lacks what its task was written for.
+const CURE: &str = "run `cargo xtask setup` for the pinned files";
 
 /// Where models come from: the library that compiles them and the folder that holds them.
 #[derive(Debug)]
@@ -59,6 +66,6 @@ impl Models {
             included.push((name, xml::without_textures(&self.read(name)?)));
         }
         let included: Vec<_> = included.iter().map(|(name, text)| (*name, text.as_str())).collect();
-        Physics::from_xml(&self.library, file, &xml::without_textures(text), &included)
+        Physics::from_xml(&self.library, file, &xml::without_textures(text), &included, CURE)
     }
 }

@@ -1,10 +1,12 @@
 //! A pendulum with a weak motor: swing it up and hold it.
+//!
+//! Source: `suite/pendulum.py` of `dm_control` 1.0.50, on its `pendulum.xml`.
 
 use std::f64::consts::PI;
 
-use super::control::{Observation, Setup, Task};
 use super::models::Models;
 use super::rewards::Tolerance;
+use crate::mjcf::{Observation, Setup, Task};
 use crate::mujoco::{Fault, Physics};
 use crate::{EnvError, RandomState};
 

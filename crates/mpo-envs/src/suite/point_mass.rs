@@ -1,9 +1,11 @@
 //! A point mass in the plane: move it to the target.
+//!
+//! Source: `suite/point_mass.py` of `dm_control` 1.0.50, on its `point_mass.xml`.
 
-use super::control::{Observation, Setup, Task};
 use super::models::Models;
 use super::randomizers::randomize_limited_and_rotational_joints;
 use super::rewards::{SMALL_CONTROL, Tolerance, difference, mean, norm};
+use crate::mjcf::{Observation, Setup, Task};
 use crate::mujoco::{Fault, Physics};
 use crate::{EnvError, RandomState};
 

@@ -1,11 +1,13 @@
 //! A planar arm of two links: reach a random target.
+//!
+//! Source: `suite/reacher.py` of `dm_control` 1.0.50, on its `reacher.xml`.
 
 use std::f64::consts::TAU;
 
-use super::control::{Observation, Setup, Task};
 use super::models::Models;
 use super::randomizers::randomize_limited_and_rotational_joints;
 use super::rewards::{Tolerance, norm};
+use crate::mjcf::{Observation, Setup, Task};
 use crate::mujoco::{Fault, Physics};
 use crate::{EnvError, RandomState};
 

@@ -1,12 +1,14 @@
 //! A planar swimmer of several links in a viscous fluid: swim to the target with the nose.
+//!
+//! Source: `suite/swimmer.py` of `dm_control` 1.0.50, on its `swimmer.xml`.
 
 use std::fmt::Write;
 
-use super::control::{Observation, Setup, Task};
 use super::models::Models;
 use super::randomizers::randomize_limited_and_rotational_joints;
 use super::rewards::{Sigmoid, Tolerance, difference, into_frame, norm};
 use super::xml;
+use crate::mjcf::{Observation, Setup, Task};
 use crate::mujoco::{Fault, Physics};
 use crate::{EnvError, RandomState};
 

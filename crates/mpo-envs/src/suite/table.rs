@@ -1,6 +1,6 @@
 //! The list of tasks.
 
-use super::control::SetupFn;
+use super::models::SetupFn;
 use super::{
     acrobot, ball_in_cup, cartpole, cheetah, finger, fish, hopper, humanoid, manipulator, pendulum, point_mass,
     reacher, swimmer, walker,

@@ -1,9 +1,11 @@
 //! A planar walker that stands, walks or runs.
+//!
+//! Source: `suite/walker.py` of `dm_control` 1.0.50, on its `walker.xml`.
 
-use super::control::{Observation, Setup, Task};
 use super::models::Models;
 use super::randomizers::randomize_limited_and_rotational_joints;
 use super::rewards::{Sigmoid, Tolerance};
+use crate::mjcf::{Observation, Setup, Task};
 use crate::mujoco::{Fault, Physics};
 use crate::{EnvError, RandomState};
 

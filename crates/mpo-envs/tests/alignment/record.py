@@ -4,8 +4,10 @@
 Needs `dm-control==1.0.50` with `mujoco==3.17.0`:
 
     python record.py                          # the committed files beside this script
-    python record.py --out DIR --every 1 --seeds 0 1 2 cheetah-run   # every step, to be replayed by
+    python record.py --out DIR --every 1 --seeds 0 1 2 -- cheetah-run   # every step, to be replayed by
     MPO_ALIGNMENT=DIR cargo test -p mpo-envs --test alignment -- --nocapture
+
+`cargo xtask align control-suite` does both, for every task.
 
 Actions come from SplitMix64 (Steele, Lea and Flood 2014) seeded with the file's `action_seed`: the top 53 bits of each
 number, scaled to the bounds of the action's components in turn. Numbers are stored as the hexadecimal of their 64 bits,
@@ -19,8 +21,6 @@ import struct
 
 import numpy as np
 from dm_control import suite
-
-EPISODES = 2
 
 # Seeds under which random actions earn something, or start states differ in kind; 0 for all other tasks.
 SEEDS = {
@@ -58,13 +58,13 @@ def flatten(observation):
     return np.concatenate([np.ravel(part) for part in observation.values()])
 
 
-def record(domain, task, seed, reward_every, observation_every):
+def record(domain, task, seed, count_of_episodes, reward_every, observation_every):
     environment = suite.load(domain, task, task_kwargs={"random": seed})
     spec = environment.action_spec()
     action_seed = 1000 + seed
     generator = SplitMix64(action_seed)
     episodes = []
-    for _ in range(EPISODES):
+    for _ in range(count_of_episodes):
         step = environment.reset()
         parts = [[name, int(np.size(part))] for name, part in step.observation.items()]
         total, count, rewards, observations = 0.0, 0, [], [flatten(step.observation)]
@@ -102,6 +102,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path(__file__).parent)
     parser.add_argument("--every", type=int, help="store every n-th reward and observation (default: 5 and 100)")
+    parser.add_argument("--episodes", type=int, default=2, help="episodes per file (default: 2)")
     parser.add_argument("--seeds", type=int, nargs="+", help="one file per task and seed")
     parser.add_argument("tasks", nargs="*", help="domain-task (default: all 28 benchmarking tasks)")
     options = parser.parse_args()
@@ -109,11 +110,11 @@ def main():
     options.out.mkdir(parents=True, exist_ok=True)
     for domain, task in tasks:
         for seed in options.seeds or [SEEDS.get(f"{domain}-{task}", 0)]:
-            trajectory = record(domain, task, seed, options.every or 5, options.every or 100)
+            trajectory = record(domain, task, seed, options.episodes, options.every or 5, options.every or 100)
             suffix = f".{seed}" if options.seeds else ""
             path = options.out / f"{domain}-{task}{suffix}.json"
             path.write_text(json.dumps(trajectory, indent=1) + "\n")
-            print(path)
+            print(path, flush=True)
 
 
 if __name__ == "__main__":

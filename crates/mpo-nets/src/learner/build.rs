@@ -5,10 +5,10 @@ use dfdx::{
     tensor::Cpu,
 };
 
-use super::{LearnerStep, MpoLearner};
+use super::{LearnerStep, off_policy::OffPolicyLearner, ppo::PpoLearner};
 use crate::{
-    Covariance, Critic, GaussianHead, GaussianPolicy, LayerNormTorso, Layout, MpoConfig, NetsError, Network,
-    NetworkConfig, PlainTorso, Torso, TorsoKind,
+    Algorithm, Covariance, Critic, GaussianHead, LayerNormTorso, Layout, LearnerConfig, NetsError, Network,
+    NetworkConfig, Perceptron, PlainTorso, PolicyKind, Torso, TorsoKind,
 };
 
 /// A layout and the parameters' initial values.
@@ -17,9 +17,9 @@ pub(crate) type Initial = (Layout, Vec<f32>);
 /// The widths for which networks are compiled, policy then critic: the paper's for the control suite and for the humanoid,
 /// and the tests'.
 macro_rules! widths {
-    ($config:expr, $build:ident :: <$obs:ident, $act:ident, $diagonal:ident, $full:ident>, $seed:expr; $(([$p1:literal, $p2:literal], [$c1:literal, $c2:literal])),* $(,)?) => {
+    ($config:expr, $algorithm:expr, $build:ident :: <$obs:ident, $act:ident, $diagonal:ident, $full:ident>, $seed:expr; $(([$p1:literal, $p2:literal], [$c1:literal, $c2:literal])),* $(,)?) => {
         match ($config.policy_hidden, $config.critic_hidden) {
-            $(([$p1, $p2], [$c1, $c2]) => $build::<$obs, $act, $diagonal, $full, $p1, $p2, $c1, $c2>($config, $seed),)*
+            $(([$p1, $p2], [$c1, $c2]) => $build::<$obs, $act, $diagonal, $full, $p1, $p2, $c1, $c2>($config, $algorithm, $seed),)*
             (policy, critic) => {
                 return Err(NetsError::Widths {
                     policy,
@@ -31,7 +31,7 @@ macro_rules! widths {
     };
 }
 
-/// The CPU learner of MPO for a Gaussian policy of `ACT` actions over `OBS` observations.
+/// The CPU learner of `config.algorithm` for a policy of `ACT` actions over `OBS` observations.
 ///
 /// `DIAGONAL` and `FULL` are the head's sizes for the two covariances; [`learner_for!`](crate::learner_for) computes them.
 /// Parameters are drawn from `seed`, and so is the noise of the sampled actions.
@@ -40,21 +40,41 @@ macro_rules! widths {
 /// [`NetsError::Setting`] or [`NetsError::Widths`].
 pub fn cpu_learner<const OBS: usize, const ACT: usize, const DIAGONAL: usize, const FULL: usize>(
     network: &NetworkConfig,
-    mpo: &MpoConfig,
+    config: &LearnerConfig,
     seed: u64,
 ) -> Result<Box<dyn LearnerStep>, NetsError> {
     const { assert!(DIAGONAL == 2 * ACT && FULL == ACT + ACT * (ACT + 1) / 2, "sizes of the head") };
     network.validate()?;
-    mpo.validate()?;
-    let (policy, critic) = widths!(network, initialise::<OBS, ACT, DIAGONAL, FULL>, seed;
+    config.validate()?;
+    check_policy(network, config.algorithm)?;
+    let (policy, critic) = widths!(network, config.algorithm, initialise::<OBS, ACT, DIAGONAL, FULL>, seed;
         ([100, 100], [200, 200]),
         ([200, 200], [300, 300]),
         ([32, 32], [32, 32]),
     );
-    Ok(Box::new(MpoLearner::new(policy, critic, OBS, ACT, network, mpo, seed)))
+    Ok(match config.algorithm {
+        Algorithm::Ppo => Box::new(PpoLearner::new(policy, critic, (OBS, ACT), network, config, seed)),
+        _ => Box::new(OffPolicyLearner::new(policy, critic, (OBS, ACT), network, config, seed)),
+    })
 }
 
-/// `cpu_learner` with the head's sizes computed: `learner_for!(24, 6, &network, &mpo, seed)`.
+/// A deterministic policy has no density: the algorithm and the policy must suit each other.
+fn check_policy(network: &NetworkConfig, algorithm: Algorithm) -> Result<(), NetsError> {
+    let (policy, must) = match algorithm {
+        Algorithm::Ddpg => (PolicyKind::Deterministic, "\"deterministic\" for ddpg"),
+        _ => (PolicyKind::Gaussian, "\"gaussian\", except for ddpg"),
+    };
+    if network.policy == policy {
+        return Ok(());
+    }
+    let given = match network.policy {
+        PolicyKind::Gaussian => "gaussian",
+        PolicyKind::Deterministic => "deterministic",
+    };
+    Err(NetsError::Setting { key: "network.policy", value: given.to_owned(), must })
+}
+
+/// `cpu_learner` with the head's sizes computed: `learner_for!(24, 6, &network, &learner, seed)`.
 ///
 /// ```
 /// let learner = mpo_nets::learner_for!(3, 1, &Default::default(), &Default::default(), 0)?;
@@ -63,9 +83,9 @@ pub fn cpu_learner<const OBS: usize, const ACT: usize, const DIAGONAL: usize, co
 /// ```
 #[macro_export]
 macro_rules! learner_for {
-    ($observation:literal, $action:literal, $network:expr, $mpo:expr, $seed:expr) => {
+    ($observation:literal, $action:literal, $network:expr, $learner:expr, $seed:expr) => {
         $crate::cpu_learner::<$observation, $action, { 2 * $action }, { $action * ($action + 3) / 2 }>(
-            $network, $mpo, $seed,
+            $network, $learner, $seed,
         )
     };
 }
@@ -81,12 +101,14 @@ fn initialise<
     const C2: usize,
 >(
     config: &NetworkConfig,
+    algorithm: Algorithm,
     seed: u64,
 ) -> (Initial, Initial) {
-    match config.torso {
-        Torso::LayerNorm => with_torso::<OBS, ACT, DIAGONAL, FULL, P1, P2, C1, C2, LayerNormTorso>(config, seed),
-        Torso::Plain => with_torso::<OBS, ACT, DIAGONAL, FULL, P1, P2, C1, C2, PlainTorso>(config, seed),
-    }
+    let build = match config.torso {
+        Torso::LayerNorm => with_torso::<OBS, ACT, DIAGONAL, FULL, P1, P2, C1, C2, LayerNormTorso>,
+        Torso::Plain => with_torso::<OBS, ACT, DIAGONAL, FULL, P1, P2, C1, C2, PlainTorso>,
+    };
+    build(config, algorithm, seed)
 }
 
 fn with_torso<
@@ -101,18 +123,39 @@ fn with_torso<
     T: TorsoKind,
 >(
     config: &NetworkConfig,
+    algorithm: Algorithm,
     seed: u64,
 ) -> (Initial, Initial) {
     let device = Cpu::seed_from_u64(seed);
-    let policy = match config.covariance {
-        Covariance::Diagonal => initial::<GaussianPolicy<OBS, ACT, DIAGONAL, P1, P2, T, f32, Cpu>>(&device),
-        Covariance::Full => initial::<GaussianPolicy<OBS, ACT, FULL, P1, P2, T, f32, Cpu>>(&device),
+    let policy = match (config.policy, config.covariance) {
+        (PolicyKind::Deterministic, _) => initial::<Perceptron<OBS, ACT, P1, P2, T, f32, Cpu>>(&device),
+        (_, Covariance::Diagonal) => initial::<Perceptron<OBS, DIAGONAL, P1, P2, T, f32, Cpu>>(&device),
+        (_, Covariance::Full) => initial::<Perceptron<OBS, FULL, P1, P2, T, f32, Cpu>>(&device),
     };
-    (policy, initial::<Critic<OBS, ACT, C1, C2, T, f32, Cpu>>(&device))
+    let critic = match algorithm {
+        Algorithm::Ppo => initial::<Perceptron<OBS, 1, C1, C2, T, f32, Cpu>>(&device),
+        _ => initial::<Critic<OBS, ACT, C1, C2, T, f32, Cpu>>(&device),
+    };
+    (policy, critic)
 }
 
 fn initial<M: TensorCollection<f32, Cpu, To<f32, Cpu> = M>>(device: &Cpu) -> Initial {
     Layout::flatten(&M::build(device))
+}
+
+/// The layout of a network type and its initial parameters, drawn from `seed`: where a learner of your own begins.
+///
+/// ```
+/// use mpo_nets::{Cpu, LayerNormTorso, Perceptron, initial_parameters};
+///
+/// // A Gaussian policy of 2 actions over 3 observations has a head of 2 means and 2 deviations.
+/// type Policy = Perceptron<3, 4, 100, 100, LayerNormTorso, f32, Cpu>;
+/// let (layout, parameters) = initial_parameters::<Policy>(0);
+/// assert_eq!(layout.entries().last().map(|entry| entry.range.end), Some(parameters.len()));
+/// ```
+#[must_use]
+pub fn initial_parameters<M: TensorCollection<f32, Cpu, To<f32, Cpu> = M>>(seed: u64) -> (Layout, Vec<f32>) {
+    initial::<M>(&Cpu::seed_from_u64(seed))
 }
 
 /// A policy network's places without its module type, for actors, who take their parameters from a learner.

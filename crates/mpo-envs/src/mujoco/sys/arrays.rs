@@ -28,7 +28,8 @@ macro_rules! read {
         impl Simulation {
             $(
                 #[doc = concat!("`", stringify!($name), "`: one row for each of `", stringify!($count), "`.")]
-                pub(crate) fn $name(&self) -> &[$row] {
+                #[must_use]
+                pub fn $name(&self) -> &[$row] {
                     // SAFETY: MuJoCo allocates this array with as many rows as the model says, each of this size;
                     // they are written only through `&mut self`.
                     unsafe { rows(self.$owner().$name.cast::<$row>(), self.model().$count as usize) }
@@ -43,7 +44,7 @@ macro_rules! write {
         impl Simulation {
             $(
                 #[doc = concat!("`", stringify!($name), "`, to be written.")]
-                pub(crate) fn $method(&mut self) -> &mut [$row] {
+                pub fn $method(&mut self) -> &mut [$row] {
                     let count = self.model().$count as usize;
                     // SAFETY: as for reading, and `self` is borrowed exclusively. The arrays hold plain numbers, no
                     // indices, so that no value written can make MuJoCo read outside its memory.
@@ -76,6 +77,13 @@ read! {
     model.geom_size: [[f64; 3]; ngeom];
     model.site_size: [[f64; 3]; nsite];
     model.sensor_adr: [i32; nsensor];
+    model.sensor_dim: [i32; nsensor];
+    model.names: [u8; nnames];
+    model.name_bodyadr: [i32; nbody];
+    model.name_jntadr: [i32; njnt];
+    model.name_geomadr: [i32; ngeom];
+    model.name_siteadr: [i32; nsite];
+    model.name_sensoradr: [i32; nsensor];
     model.actuator_ctrllimited: [bool; nu];
     model.actuator_ctrlrange: [[f64; 2]; nu];
 }

@@ -6,7 +6,7 @@
 //! ```text
 //! bindgen wrapper.h --dynamic-loading MuJoCo --dynamic-link-require-all
 //!   --allowlist-function '(mj_version|mj_defaultVFS|mj_addBufferVFS|mj_deleteVFS|mj_loadXML|mj_deleteModel|mj_makeData
-//!     |mj_deleteData|mj_resetData|mj_forward|mj_step|mj_step1|mj_step2|mj_name2id
+//!     |mj_deleteData|mj_resetData|mj_forward|mj_step|mj_step1|mj_step2|mj_kinematics|mj_name2id
 //!     |mju_setLogHandler|mjv_defaultCamera|mjv_defaultOption|mjv_defaultScene|mjv_makeScene|mjv_freeScene|mjv_updateScene)'
 //!   --allowlist-type '(mjModel|mjData|mjtObj|mjtJoint|mjtWarning|mjtDisableBit|mjtIntegrator|mjtCamera|mjtCatBit|mjtGeom
 //!     |mjtLogLevel)'
@@ -1360,6 +1360,7 @@ pub struct MuJoCo {
     pub mj_makeData: unsafe extern "C" fn(m: *const mjModel) -> *mut mjData,
     pub mj_resetData: unsafe extern "C" fn(m: *const mjModel, d: *mut mjData),
     pub mj_deleteData: unsafe extern "C" fn(d: *mut mjData),
+    pub mj_kinematics: unsafe extern "C" fn(m: *const mjModel, d: *mut mjData),
     pub mj_name2id: unsafe extern "C" fn(
         m: *const mjModel,
         type_: ::core::ffi::c_int,
@@ -1408,6 +1409,7 @@ impl MuJoCo {
         let mj_makeData = __library.get(b"mj_makeData\0").map(|sym| *sym)?;
         let mj_resetData = __library.get(b"mj_resetData\0").map(|sym| *sym)?;
         let mj_deleteData = __library.get(b"mj_deleteData\0").map(|sym| *sym)?;
+        let mj_kinematics = __library.get(b"mj_kinematics\0").map(|sym| *sym)?;
         let mj_name2id = __library.get(b"mj_name2id\0").map(|sym| *sym)?;
         let mj_version = __library.get(b"mj_version\0").map(|sym| *sym)?;
         let mjv_defaultCamera = __library.get(b"mjv_defaultCamera\0").map(|sym| *sym)?;
@@ -1431,6 +1433,7 @@ impl MuJoCo {
             mj_makeData,
             mj_resetData,
             mj_deleteData,
+            mj_kinematics,
             mj_name2id,
             mj_version,
             mjv_defaultCamera,
@@ -1489,6 +1492,9 @@ impl MuJoCo {
     }
     pub unsafe fn mj_deleteData(&self, d: *mut mjData) {
         (self.mj_deleteData)(d)
+    }
+    pub unsafe fn mj_kinematics(&self, m: *const mjModel, d: *mut mjData) {
+        (self.mj_kinematics)(m, d)
     }
     pub unsafe fn mj_name2id(
         &self,

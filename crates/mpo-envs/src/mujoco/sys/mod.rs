@@ -24,4 +24,5 @@ mod scene;
 mod simulation;
 
 pub use library::Library;
-pub(crate) use simulation::{JointType, ObjectKind, Simulation, WARNINGS};
+pub use simulation::{JointType, Simulation};
+pub(crate) use simulation::{ObjectKind, WARNINGS};

@@ -1,7 +1,9 @@
 //! A model and its data, owned together.
 
+use std::borrow::Cow;
 use std::ffi::{CString, c_int, c_void};
 use std::fmt;
+use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -33,16 +35,22 @@ impl ObjectKind {
 
 /// The kinds of joints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum JointType {
+pub enum JointType {
+    /// A body that floats: seven numbers in `qpos`, six in `qvel`.
     Free,
+    /// A ball in its socket: four numbers in `qpos`, three in `qvel`.
     Ball,
+    /// A translation along an axis, in metres.
     Slide,
+    /// A rotation about an axis, in radians.
     Hinge,
 }
 
 /// One `mjModel` with one `mjData` made from it. They are owned together because every function of MuJoCo that takes
 /// both trusts that they fit.
-pub(crate) struct Simulation {
+///
+/// Arrays have the names and the units of MuJoCo's documentation; arrays of vectors are slices of fixed-size rows.
+pub struct Simulation {
     pub(super) library: Arc<Library>,
     pub(super) model: NonNull<mjModel>,
     pub(super) data: NonNull<mjData>,
@@ -69,6 +77,20 @@ impl Drop for Simulation {
 }
 
 impl Simulation {
+    /// Compiles the MJCF file at `path`, with the files that it names.
+    ///
+    /// On failure returns MuJoCo's message.
+    pub(crate) fn compile_file(library: &Arc<Library>, path: &Path) -> Result<Self, String> {
+        let path = CString::new(path.as_os_str().as_encoded_bytes()).map_err(|_| "its path holds a zero".to_owned())?;
+        let mut message = [0; 1024];
+        // SAFETY: the path is terminated, a null file system means the disk, and the length given is the buffer's own.
+        let model = unsafe {
+            let length = message.len() as c_int;
+            library.functions.mj_loadXML(path.as_ptr(), std::ptr::null(), message.as_mut_ptr(), length)
+        };
+        Self::with_data(library, NonNull::new(model).ok_or_else(|| one_line(&text(&message)))?)
+    }
+
     /// Compiles MJCF text; `assets` are the files that it may include, by the names used there.
     ///
     /// On failure returns MuJoCo's message.
@@ -78,7 +100,10 @@ impl Simulation {
             files.add(name, content)?;
         }
         files.add(MODEL_NAME, xml)?;
-        let model = files.load_model()?;
+        Self::with_data(library, files.load_model()?)
+    }
+
+    fn with_data(library: &Arc<Library>, model: NonNull<mjModel>) -> Result<Self, String> {
         // SAFETY: the model is valid and was made by this library.
         let data = unsafe { library.functions.mj_makeData(model.as_ptr()) };
         let Some(data) = NonNull::new(data) else {
@@ -139,6 +164,32 @@ impl Simulation {
         unsafe { self.library.functions.mj_step2(self.model.as_ptr(), self.data.as_ptr()) }
     }
 
+    /// `mj_kinematics`: places and orientations of bodies, geoms and sites from `qpos`, and nothing else.
+    pub(crate) fn kinematics(&mut self) {
+        // SAFETY: as for `reset_data`.
+        unsafe { self.library.functions.mj_kinematics(self.model.as_ptr(), self.data.as_ptr()) }
+    }
+
+    /// Whether MuJoCo takes all positions and velocities for numbers that it can go on with.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.qpos().iter().chain(self.qvel()).all(|number| number.abs() <= MOST)
+    }
+
+    /// The names of all things of a kind, in the order of their indices; empty for those without.
+    pub(crate) fn names_of(&self, kind: ObjectKind) -> impl Iterator<Item = Cow<'_, str>> {
+        let addresses = match kind {
+            ObjectKind::Body => self.name_bodyadr(),
+            ObjectKind::Joint => self.name_jntadr(),
+            ObjectKind::Geom => self.name_geomadr(),
+            ObjectKind::Site => self.name_siteadr(),
+            ObjectKind::Sensor => self.name_sensoradr(),
+        };
+        addresses.iter().map(|start| {
+            let name = self.names()[*start as usize..].split(|byte| *byte == 0).next().unwrap_or_default();
+            String::from_utf8_lossy(name)
+        })
+    }
+
     /// The index of the `kind` called `name`.
     pub(crate) fn find(&self, kind: ObjectKind, name: &str) -> Option<usize> {
         let name = CString::new(name).ok()?;
@@ -148,7 +199,12 @@ impl Simulation {
     }
 
     /// The kind of the joint with the given index.
-    pub(crate) fn joint_type(&self, joint: usize) -> JointType {
+    ///
+    /// # Panics
+    ///
+    /// If there is no such joint.
+    #[must_use]
+    pub fn joint_type(&self, joint: usize) -> JointType {
         match self.jnt_type()[joint].cast_unsigned() {
             bindings::mjJNT_FREE => JointType::Free,
             bindings::mjJNT_BALL => JointType::Ball,
@@ -157,16 +213,20 @@ impl Simulation {
         }
     }
 
-    pub(crate) fn time(&self) -> f64 {
+    /// Seconds simulated since the last reset.
+    #[must_use]
+    pub fn time(&self) -> f64 {
         self.data().time
     }
 
-    pub(crate) fn set_time(&mut self, time: f64) {
+    /// Sets the simulation's clock, in seconds.
+    pub fn set_time(&mut self, time: f64) {
         self.data_mut().time = time;
     }
 
     /// Seconds per physics step.
-    pub(crate) fn timestep(&self) -> f64 {
+    #[must_use]
+    pub fn timestep(&self) -> f64 {
         self.model().opt.timestep
     }
 
@@ -185,7 +245,8 @@ impl Simulation {
     }
 
     /// Number of contacts found by the last forward computation.
-    pub(crate) fn contacts(&self) -> usize {
+    #[must_use]
+    pub fn contacts(&self) -> usize {
         self.data().ncon as usize
     }
 
@@ -232,6 +293,14 @@ pub(crate) const WARNINGS: [&str; bindings::mjNWARNING as usize] = [
 
 const MODEL_NAME: &str = "model_.xml";
 
+/// `mjMAXVAL`: MuJoCo takes positions and velocities beyond it for signs of divergence.
+const MOST: f64 = 1e10;
+
+/// MuJoCo names the element and its line on a line of their own.
+fn one_line(message: &str) -> String {
+    message.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
 /// MuJoCo's in-memory file system, from which models are read.
 struct VirtualFiles<'a> {
     library: &'a Library,
@@ -265,7 +334,7 @@ impl<'a> VirtualFiles<'a> {
             let length = message.len() as c_int;
             self.library.functions.mj_loadXML(name.as_ptr(), &raw const *self.vfs, message.as_mut_ptr(), length)
         };
-        NonNull::new(model).ok_or_else(|| text(&message))
+        NonNull::new(model).ok_or_else(|| one_line(&text(&message)))
     }
 }
 

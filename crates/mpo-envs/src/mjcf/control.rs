@@ -1,20 +1,31 @@
-//! The environment that every task of the suite lives in: `dm_control.rl.control.Environment`.
+//! The environment that a task lives in: `dm_control.rl.control.Environment`.
 
-use super::models::Models;
 use crate::mujoco::{Fault, Physics};
 use crate::render::Scene;
 use crate::{EnvError, Environment, ObservationPart, RandomState, Spec, StepType, TimeStep};
 
-/// What distinguishes one task from another.
-pub(crate) trait Task: Send {
-    /// Draws a start state into the freshly reset physics.
+/// What distinguishes one task from another on the same physics.
+pub trait Task: Send {
+    /// Draws a start state into the freshly reset physics: positions and velocities, and what of the model varies from
+    /// episode to episode. All that is random comes from `random`, whose state is part of checkpoints.
+    ///
+    /// # Errors
+    ///
+    /// What [`Physics`]'s functions return, passed on.
     fn initialize_episode(&mut self, physics: &mut Physics, random: &mut RandomState) -> Result<(), Fault>;
 
-    /// Appends the observation of the present state, part by part.
+    /// Appends the observation of the present state, part by part; always the same parts with the same lengths.
     fn observe(&self, physics: &Physics, observation: &mut Observation);
 
     /// Reward of the present state and controls.
     fn reward(&self, physics: &Physics) -> f64;
+
+    /// Whether the present state ends the episode for good, so that nothing follows it (discount 0). Time limits are
+    /// none of a task's business.
+    fn terminates(&self, physics: &Physics) -> bool {
+        let _ = physics;
+        false
+    }
 }
 
 /// A task with its simulation and timing.
@@ -27,12 +38,9 @@ pub(crate) struct Setup {
     pub(crate) control_timestep: Option<f64>,
 }
 
-/// How a task is set up from the model files.
-pub(crate) type SetupFn = fn(&Models) -> Result<Setup, EnvError>;
-
 /// A flat observation under construction. Its memory is reused from step to step.
 #[derive(Debug, Default)]
-pub(crate) struct Observation {
+pub struct Observation {
     values: Vec<f64>,
     /// Names of the parts and where they start; only recorded while the spec is made.
     parts: Option<Vec<(&'static str, usize)>>,
@@ -40,7 +48,7 @@ pub(crate) struct Observation {
 
 impl Observation {
     /// Begins the part called `name`.
-    pub(crate) fn part(&mut self, name: &'static str) -> &mut Self {
+    pub fn part(&mut self, name: &'static str) -> &mut Self {
         if let Some(parts) = &mut self.parts {
             parts.push((name, self.values.len()));
         }
@@ -48,19 +56,19 @@ impl Observation {
     }
 
     /// Appends one number.
-    pub(crate) fn push(&mut self, value: f64) -> &mut Self {
+    pub fn push(&mut self, value: f64) -> &mut Self {
         self.values.push(value);
         self
     }
 
     /// Appends several numbers.
-    pub(crate) fn extend(&mut self, values: &[f64]) -> &mut Self {
+    pub fn extend(&mut self, values: &[f64]) -> &mut Self {
         self.values.extend_from_slice(values);
         self
     }
 }
 
-/// A task of the suite in its episodes.
+/// A task in its episodes.
 pub(crate) struct Control {
     name: &'static str,
     physics: Physics,
@@ -76,23 +84,32 @@ pub(crate) struct Control {
 impl Control {
     /// # Errors
     ///
-    /// [`EnvError::InvalidModel`] when the control step is no multiple of the physics step.
+    /// [`EnvError::InvalidModel`] when the control step is no multiple of the physics step, when the episode has no
+    /// length, and when there is nothing to observe or to act with.
     pub(crate) fn new(name: &'static str, setup: Setup, seed: u32) -> Result<Self, EnvError> {
         let Setup { physics, task, time_limit, control_timestep } = setup;
         let timestep = physics.timestep();
-        let ratio = control_timestep.map_or(1.0, |seconds| seconds / timestep);
+        let invalid = |reason: String| Err(EnvError::InvalidModel { model: name.to_owned(), reason });
+        let seconds = control_timestep.unwrap_or(timestep);
+        let ratio = seconds / timestep;
         if ratio < 1.0 - 1e-8 || (ratio - ratio.round()).abs() > 1e-8 {
-            return Err(EnvError::InvalidModel {
-                model: name.to_owned(),
-                reason: format!(
-                    "its physics step of {timestep} s does not divide the control step; run `cargo xtask setup`"
-                ),
-            });
+            return invalid(format!(
+                "its physics step of {timestep} s does not divide the control step of {seconds} s; change one of them"
+            ));
+        }
+        if !(time_limit.is_finite() && time_limit > 0.0) {
+            return invalid(format!("an episode of {time_limit} s has no end or no step; give it another length"));
         }
         let substeps = ratio.round() as usize;
         let control_timestep = timestep * substeps as f64;
         let mut observation = Observation { values: Vec::new(), parts: Some(Vec::new()) };
         task.observe(&physics, &mut observation);
+        if observation.values.is_empty() {
+            return invalid("its task observes nothing; append to the observation".to_owned());
+        }
+        if physics.ctrl().is_empty() {
+            return invalid("it has no actuators to act with; add some to the model".to_owned());
+        }
         let spec = Spec {
             observation: observation_parts(&mut observation),
             action_minimum: action_bounds(&physics, 0, -UNLIMITED),
@@ -115,8 +132,8 @@ impl Control {
     }
 
     /// The simulation in its present state, and how many physics steps make a control step.
-    pub(crate) fn into_physics(self) -> (Physics, usize) {
-        (self.physics, self.substeps)
+    pub(crate) fn physics_mut(&mut self) -> (&mut Physics, usize) {
+        (&mut self.physics, self.substeps)
     }
 
     fn error(&mut self, fault: Fault) -> EnvError {
@@ -133,10 +150,10 @@ impl Control {
         self.physics.after_reset()
     }
 
-    fn time_step(&mut self, step_type: StepType, reward: f64) -> TimeStep<'_> {
+    fn time_step(&mut self, step_type: StepType, reward: f64, discount: f64) -> TimeStep<'_> {
         self.observation.values.clear();
         self.task.observe(&self.physics, &mut self.observation);
-        TimeStep { step_type, reward, discount: 1.0, observation: &self.observation.values }
+        TimeStep { step_type, reward, discount, observation: &self.observation.values }
     }
 }
 
@@ -166,7 +183,7 @@ impl Environment for Control {
             return Err(self.error(fault));
         }
         self.reset_next_step = false;
-        Ok(self.time_step(StepType::First, 0.0))
+        Ok(self.time_step(StepType::First, 0.0, 1.0))
     }
 
     fn step(&mut self, action: &[f64]) -> Result<TimeStep<'_>, EnvError> {
@@ -185,9 +202,10 @@ impl Environment for Control {
         }
         let reward = self.task.reward(&self.physics);
         self.step_count += 1;
-        self.reset_next_step = self.step_count >= self.spec.episode_steps;
+        let terminated = self.task.terminates(&self.physics);
+        self.reset_next_step = terminated || self.step_count >= self.spec.episode_steps;
         let step_type = if self.reset_next_step { StepType::Last } else { StepType::Mid };
-        Ok(self.time_step(step_type, reward))
+        Ok(self.time_step(step_type, reward, if terminated { 0.0 } else { 1.0 }))
     }
 
     fn save_state(&self) -> Vec<u8> {

@@ -1,0 +1,154 @@
+//! A critic's values of many actions per state, where an update spends most of its time.
+
+use super::{Activations, CHUNK_ROWS, FixedParameters, Network, Scratch, Weights, lend, take};
+use crate::{
+    Torso,
+    kernels::{elu, elu_dot, norm_tanh},
+    matmul::{Factor, Start, View, matmul},
+    threads::{MOST, part_start},
+};
+
+/// The matrix product's tallest tile: chunks of whole tiles waste nothing.
+const TILE_ROWS: usize = 14;
+
+/// Fewer actions per state than this make a product of their own too small: the state's part is copied instead.
+const LEAST_SAMPLES: usize = 4;
+
+/// A thread's states, and where their values and activations go.
+struct Part<'a> {
+    states: &'a [f32],
+    actions: &'a [f32],
+    shared: &'a mut [f32],
+    first: &'a mut [f32],
+    second: &'a mut [f32],
+    out: &'a mut [f32],
+}
+
+/// States per chunk: about [`CHUNK_ROWS`] rows, in whole tiles if that is possible within twice as many.
+fn states_per_chunk(samples: usize) -> usize {
+    let few = (CHUNK_ROWS / samples).max(1);
+    (few..=(2 * CHUNK_ROWS / samples).max(1)).find(|n| (n * samples).is_multiple_of(TILE_ROWS)).unwrap_or(few)
+}
+
+impl Network {
+    /// Scalar outputs for `samples` second inputs (actions) per first input (state).
+    ///
+    /// `states` `[n, input_0]`, `actions` `[n * samples, input_1]`, `out` `[n * samples]`. Adds each action's part of the
+    /// first layer to the state's, computed once, and keeps no activations.
+    ///
+    /// # Panics
+    /// If the network has not two inputs and one output, or a slice is shorter than its shape.
+    pub fn evaluate_actions(
+        &self,
+        p: &[f32],
+        states: &[f32],
+        actions: &[f32],
+        samples: usize,
+        activations: &mut Activations,
+        out: &mut [f32],
+    ) {
+        let mut packed = std::mem::take(&mut activations.packed);
+        let weights = self.pack(p, &mut packed);
+        self.evaluate_weights((p, &weights), states, actions, samples, activations, out);
+        activations.packed = packed;
+    }
+
+    /// [`evaluate_actions`](Self::evaluate_actions) with parameters whose weights are arranged already.
+    ///
+    /// # Panics
+    /// If the network has not two inputs and one output, or a slice is shorter than its shape.
+    pub fn evaluate_actions_fixed(
+        &self,
+        fixed: &FixedParameters,
+        states: &[f32],
+        actions: &[f32],
+        samples: usize,
+        activations: &mut Activations,
+        out: &mut [f32],
+    ) {
+        let weights = self.weights(&fixed.packed);
+        self.evaluate_weights((&fixed.parameters, &weights), states, actions, samples, activations, out);
+    }
+
+    fn evaluate_weights(
+        &self,
+        (p, weights): (&[f32], &Weights<'_>),
+        states: &[f32],
+        actions: &[f32],
+        samples: usize,
+        activations: &mut Activations,
+        out: &mut [f32],
+    ) {
+        let [h1, h2] = self.hidden;
+        let [(n_state, _), (n_action, _)] = self.inputs.as_slice() else {
+            panic!("evaluate_actions needs two inputs, not {}", self.inputs.len());
+        };
+        assert_eq!(self.output, 1, "evaluate_actions needs a scalar output");
+        let count = states.len() / n_state;
+        let mut out = &mut out[..count * samples];
+        let Activations { threads, scratch, .. } = activations;
+        let parts = Activations::parts(threads, scratch, count * samples).min(count.max(1));
+        let chunk = states_per_chunk(samples);
+        let mut tasks = [const { None }; MOST];
+        for (part, (task, scratch)) in tasks.iter_mut().zip(scratch.iter_mut()).enumerate().take(parts) {
+            let (from, to) = (part_start(count, part, parts), part_start(count, part + 1, parts));
+            let Scratch { first, second, shared, .. } = scratch;
+            *task = Some(Part {
+                states: &states[from * n_state..to * n_state],
+                actions: &actions[from * samples * n_action..to * samples * n_action],
+                shared: lend(shared, chunk * h1),
+                first: lend(first, chunk * samples * h1),
+                second: lend(second, chunk * samples * h2),
+                out: take(&mut out, (to - from) * samples),
+            });
+        }
+        threads.each(&mut tasks[..parts], |task| {
+            let Some(part) = task else { return };
+            self.evaluate_part(p, samples, weights, part);
+        });
+    }
+
+    fn evaluate_part(&self, p: &[f32], samples: usize, weights: &Weights<'_>, part: &mut Part<'_>) {
+        let [h1, h2] = self.hidden;
+        let [n_state, n_action] = [self.inputs[0].0, self.inputs[1].0];
+        let chunk = states_per_chunk(samples);
+        let chunks = part
+            .states
+            .chunks(chunk * n_state)
+            .zip(part.actions.chunks(chunk * samples * n_action))
+            .zip(part.out.chunks_mut(chunk * samples));
+        for ((states, actions), out) in chunks {
+            let (count, rows) = (states.len() / n_state, out.len());
+            let shared = &mut part.shared[..count * h1];
+            let bias = Start::Row(&p[self.bias.clone()]);
+            matmul(shared, View::new(states, count, n_state), Factor::Packed(weights.inputs[0]), bias);
+
+            let first = &mut part.first[..rows * h1];
+            let action_weight = Factor::Packed(weights.inputs[1]);
+            if samples < LEAST_SAMPLES {
+                for (shared, first) in shared.chunks_exact(h1).zip(first.chunks_exact_mut(samples * h1)) {
+                    for row in first.chunks_exact_mut(h1) {
+                        row.copy_from_slice(shared);
+                    }
+                }
+                matmul(first, View::new(actions, rows, n_action), action_weight, Start::Destination);
+            } else {
+                let per_state = shared
+                    .chunks_exact(h1)
+                    .zip(actions.chunks_exact(samples * n_action))
+                    .zip(first.chunks_exact_mut(samples * h1));
+                for ((shared, actions), first) in per_state {
+                    matmul(first, View::new(actions, samples, n_action), action_weight, Start::Row(shared));
+                }
+            }
+            match self.torso {
+                Torso::Plain => elu(first),
+                Torso::LayerNorm => norm_tanh(first, &p[self.scale.clone()], &p[self.shift.clone()]),
+            }
+            let second = &mut part.second[..rows * h2];
+            let bias = Start::Row(&p[self.second_bias.clone()]);
+            matmul(second, View::new(first, rows, h1), Factor::Packed(weights.second), bias);
+            elu_dot(second, &p[self.head.clone()], p[self.head_bias.start], out);
+        }
+    }
+}

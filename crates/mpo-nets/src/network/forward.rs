@@ -1,0 +1,146 @@
+//! The forward passes: of a batch, whose hidden activations the way back needs, and of one row.
+
+use super::{Activations, CHUNK_ROWS, FixedParameters, Network, Weights, lend, take};
+use crate::{
+    Torso,
+    kernels::{Normalised, affine, elu, norm_tanh, norm_tanh_keep, rows_dot},
+    matmul::{Factor, Start, View, matmul},
+    threads::{MOST, part_start},
+};
+
+/// A thread's rows of the pass, and where their activations go.
+struct Part<'a> {
+    from: usize,
+    rows: usize,
+    first: &'a mut [f32],
+    normalised: &'a mut [f32],
+    inverse: &'a mut [f32],
+    second: &'a mut [f32],
+    out: &'a mut [f32],
+}
+
+impl Network {
+    /// The outputs of all rows; hidden activations stay in `activations` for [`backward`](Self::backward).
+    ///
+    /// `inputs[k]` is `[rows, input_k]`, `out` `[rows, output]`.
+    ///
+    /// # Panics
+    /// If a slice is shorter than its shape.
+    pub fn forward(&self, p: &[f32], inputs: &[&[f32]], rows: usize, activations: &mut Activations, out: &mut [f32]) {
+        let mut packed = std::mem::take(&mut activations.packed);
+        let weights = self.pack(p, &mut packed);
+        self.forward_weights(p, &weights, inputs, rows, activations, out);
+        activations.packed = packed;
+    }
+
+    /// [`forward`](Self::forward) with parameters whose weights are arranged already.
+    ///
+    /// # Panics
+    /// If a slice is shorter than its shape.
+    pub fn forward_fixed(
+        &self,
+        fixed: &FixedParameters,
+        inputs: &[&[f32]],
+        rows: usize,
+        activations: &mut Activations,
+        out: &mut [f32],
+    ) {
+        self.forward_weights(&fixed.parameters, &self.weights(&fixed.packed), inputs, rows, activations, out);
+    }
+
+    fn forward_weights(
+        &self,
+        p: &[f32],
+        weights: &Weights<'_>,
+        inputs: &[&[f32]],
+        rows: usize,
+        activations: &mut Activations,
+        out: &mut [f32],
+    ) {
+        let [h1, h2] = self.hidden;
+        assert_eq!(inputs.len(), self.inputs.len(), "inputs of the network");
+        let kept = usize::from(self.torso == Torso::LayerNorm);
+        let Activations { threads, first, normalised, inverse, second, scratch, .. } = activations;
+        let parts = Activations::parts(threads, scratch, rows);
+        let mut free = (
+            lend(first, rows * h1),
+            lend(normalised, kept * rows * h1),
+            lend(inverse, kept * rows),
+            lend(second, rows * h2),
+            &mut out[..rows * self.output],
+        );
+        let mut tasks = [const { None }; MOST];
+        for (part, task) in tasks.iter_mut().enumerate().take(parts) {
+            let (from, to) = (part_start(rows, part, parts), part_start(rows, part + 1, parts));
+            let rows = to - from;
+            *task = Some(Part {
+                from,
+                rows,
+                first: take(&mut free.0, rows * h1),
+                normalised: take(&mut free.1, kept * rows * h1),
+                inverse: take(&mut free.2, kept * rows),
+                second: take(&mut free.3, rows * h2),
+                out: take(&mut free.4, rows * self.output),
+            });
+        }
+        threads.each(&mut tasks[..parts], |task| {
+            let Some(part) = task else { return };
+            self.forward_part(p, inputs, weights, part);
+        });
+    }
+
+    fn forward_part(&self, p: &[f32], inputs: &[&[f32]], weights: &Weights<'_>, part: &mut Part<'_>) {
+        let [h1, h2] = self.hidden;
+        for start in (0..part.rows).step_by(CHUNK_ROWS) {
+            let end = part.rows.min(start + CHUNK_ROWS);
+            let rows = end - start;
+            let first = &mut part.first[start * h1..end * h1];
+            for (k, (x, (size, _))) in inputs.iter().zip(&self.inputs).enumerate() {
+                let x = View::new(&x[(part.from + start) * size..], rows, *size);
+                let from = if k == 0 { Start::Row(&p[self.bias.clone()]) } else { Start::Destination };
+                matmul(first, x, Factor::Packed(weights.inputs[k]), from);
+            }
+            match self.torso {
+                Torso::Plain => elu(first),
+                Torso::LayerNorm => {
+                    let kept = Normalised {
+                        rows: &mut part.normalised[start * h1..end * h1],
+                        inverse: &mut part.inverse[start..end],
+                    };
+                    norm_tanh_keep(first, &p[self.scale.clone()], &p[self.shift.clone()], kept);
+                }
+            }
+            let second = &mut part.second[start * h2..end * h2];
+            let from = Start::Row(&p[self.second_bias.clone()]);
+            matmul(second, View::new(first, rows, h1), Factor::Packed(weights.second), from);
+            elu(second);
+            let out = &mut part.out[start * self.output..end * self.output];
+            let bias = &p[self.head_bias.clone()];
+            if self.output == 1 {
+                rows_dot(second, &p[self.head.clone()], bias[0], out);
+            } else {
+                matmul(out, View::new(second, rows, h2), Factor::Packed(weights.head), Start::Row(bias));
+            }
+        }
+    }
+
+    /// The output of one row of a network with one input. For acting, where arranging the weights for a matrix product
+    /// would cost more than the arithmetic.
+    ///
+    /// # Panics
+    /// If the network has more than one input or a slice is shorter than its shape.
+    pub fn forward_row(&self, p: &[f32], x: &[f32], activations: &mut Activations, out: &mut [f32]) {
+        let [h1, h2] = self.hidden;
+        let [(size, place)] = self.inputs.as_slice() else { panic!("forward_row needs one input") };
+        let first = lend(&mut activations.first, h1);
+        affine(&p[place.clone()], &x[..*size], &p[self.bias.clone()], first);
+        match self.torso {
+            Torso::Plain => elu(first),
+            Torso::LayerNorm => norm_tanh(first, &p[self.scale.clone()], &p[self.shift.clone()]),
+        }
+        let second = lend(&mut activations.second, h2);
+        affine(&p[self.second.clone()], first, &p[self.second_bias.clone()], second);
+        elu(second);
+        affine(&p[self.head.clone()], second, &p[self.head_bias.clone()], &mut out[..self.output]);
+    }
+}

@@ -1,0 +1,101 @@
+//! After warm-up an update allocates nothing, and neither does an action.
+#![allow(unsafe_code, reason = "a global allocator is unsafe to implement")]
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use mpo_nets::{
+    ActingPolicy, Algorithm, BatchView, Covariance, LearnerConfig, NetworkConfig, PolicyKind, TemperatureMode, Torso,
+    learner_for, noise::Noise,
+};
+
+/// Allocations of all threads: the learner's own ones count too.
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+/// The system's allocator, counting.
+struct Counting;
+
+// SAFETY: everything is passed on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn counted(mut f: impl FnMut()) -> usize {
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    f();
+    ALLOCATIONS.load(Ordering::Relaxed) - before
+}
+
+fn draw(stream: u64, len: usize) -> Vec<f32> {
+    let mut values = vec![0.0; len];
+    Noise::new(stream).fill(&mut values);
+    values
+}
+
+/// One test, because the counter sees every thread of the process.
+#[test]
+fn updates_and_actions_allocate_nothing_once_warm() {
+    let lengths = [8_u32; 16];
+    let transitions = 128;
+    let (observations, actions) = (draw(1, (transitions + 16) * 24), draw(2, transitions * 6));
+    let (rewards, discounts, log_probs) = (draw(3, transitions), vec![1.0; transitions], vec![-6.0; transitions]);
+    let batch = BatchView {
+        lengths: &lengths,
+        observations: &observations,
+        actions: &actions,
+        rewards: &rewards,
+        discounts: &discounts,
+        log_probs: &log_probs,
+    };
+    let (sgd, exact) = (TemperatureMode::Sgd, TemperatureMode::Exact);
+    for (algorithm, covariance, torso, temperature, threads) in [
+        (Algorithm::Mpo, Covariance::Diagonal, Torso::LayerNorm, sgd, 1),
+        (Algorithm::Mpo, Covariance::Full, Torso::Plain, exact, 1),
+        (Algorithm::Mpo, Covariance::Diagonal, Torso::LayerNorm, sgd, 2),
+        (Algorithm::MpoParametric, Covariance::Diagonal, Torso::Plain, sgd, 3),
+        (Algorithm::Epg, Covariance::Diagonal, Torso::LayerNorm, sgd, 1),
+        (Algorithm::Ddpg, Covariance::Diagonal, Torso::LayerNorm, sgd, 2),
+    ] {
+        let policy = if algorithm == Algorithm::Ddpg { PolicyKind::Deterministic } else { PolicyKind::Gaussian };
+        let network = NetworkConfig { covariance, torso, policy, ..NetworkConfig::default() };
+        let config = LearnerConfig { algorithm, temperature, threads, target_period: 4, ..LearnerConfig::default() };
+        let mut learner = learner_for!(24, 6, &network, &config, 0).expect("sound settings");
+        let mut update = || {
+            for _ in 0..5 {
+                learner.update(&batch).expect("finite");
+            }
+        };
+        update();
+        let allocations = counted(update);
+        assert_eq!(allocations, 0, "{algorithm:?} with {covariance:?}, {torso:?}, {threads} threads");
+    }
+
+    let mut policy = ActingPolicy::new(24, 6, &NetworkConfig::default()).expect("sound settings");
+    let mut action = [0.0; 6];
+    policy.sample(&observations[..24], &[0.1; 6], &mut action);
+    let acting = counted(|| {
+        policy.sample(&observations[..24], &[0.1; 6], &mut action);
+        policy.mean(&observations[..24], &mut action);
+    });
+    assert_eq!(acting, 0, "acting");
+}

@@ -1,0 +1,166 @@
+//! The fused and divided passes against plain forms of themselves.
+
+use mpo_nets::{
+    Activations, Adam, FixedParameters, Layout, Network, Threads, Torso, clip_by_global_norm, noise::Noise,
+};
+use proptest::prelude::*;
+
+fn draw(stream: u64, len: usize) -> Vec<f32> {
+    let mut values = vec![0.0; len];
+    Noise::new(stream).fill(&mut values);
+    values
+}
+
+/// A network of two inputs with random parameters.
+fn network(inputs: [usize; 2], hidden: [usize; 2], output: usize, torso: Torso, seed: u64) -> (Network, Vec<f32>) {
+    let layout = Layout::from_shapes(&[
+        ("observation", &[hidden[0], inputs[0]]),
+        ("action", &[hidden[0], inputs[1]]),
+        ("torso.bias", &[hidden[0]]),
+        ("torso.scale", &[hidden[0]]),
+        ("torso.shift", &[hidden[0]]),
+        ("hidden.weight", &[hidden[1], hidden[0]]),
+        ("hidden.bias", &[hidden[1]]),
+        ("head.weight", &[output, hidden[1]]),
+        ("head.bias", &[output]),
+    ]);
+    let parameters = draw(seed, layout.len()).iter().map(|x| 0.4 * x).collect();
+    (Network::from_layout(&layout, torso), parameters)
+}
+
+/// The network's definition, in f64.
+fn plain(network: [usize; 5], torso: Torso, p: &[f32], x: &[f32], a: &[f32]) -> Vec<f64> {
+    let [n, m, h1, h2, output] = network;
+    let mut rest = p;
+    let mut next = |len: usize| {
+        let (head, tail) = rest.split_at(len);
+        rest = tail;
+        head.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>()
+    };
+    let (wx, wa, b, g, s) = (next(h1 * n), next(h1 * m), next(h1), next(h1), next(h1));
+    let (v, c, u, d) = (next(h2 * h1), next(h2), next(output * h2), next(output));
+    let dot = |w: &[f64], x: &[f64]| w.iter().zip(x).map(|(w, x)| w * x).sum::<f64>();
+    let elu = |x: f64| if x > 0.0 { x } else { x.exp_m1() };
+    let [x, a] = [x, a].map(|x| x.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>());
+    let mut first: Vec<f64> =
+        (0..h1).map(|i| dot(&wx[i * n..(i + 1) * n], &x) + dot(&wa[i * m..(i + 1) * m], &a) + b[i]).collect();
+    match torso {
+        Torso::Plain => first.iter_mut().for_each(|x| *x = elu(*x)),
+        Torso::LayerNorm => {
+            let mean = first.iter().sum::<f64>() / h1 as f64;
+            let variance = first.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / h1 as f64;
+            for (i, x) in first.iter_mut().enumerate() {
+                *x = (g[i] * (*x - mean) / (variance + 1e-5).sqrt() + s[i]).tanh();
+            }
+        }
+    }
+    let second: Vec<f64> = (0..h2).map(|i| elu(dot(&v[i * h1..(i + 1) * h1], &first) + c[i])).collect();
+    (0..output).map(|i| dot(&u[i * h2..(i + 1) * h2], &second) + d[i]).collect()
+}
+
+fn close(a: &[f32], b: &[f32], what: &str) {
+    let scale = b.iter().map(|x| x.abs()).fold(1e-3, f32::max);
+    assert_eq!(a.len(), b.len(), "{what}");
+    for (i, (x, y)) in a.iter().zip(b).enumerate() {
+        assert!((x - y).abs() <= 1e-5 * scale, "{what}[{i}]: {x}, {y}, largest {scale}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    /// Widths around the vectors' and rows around the tiles' and chunks' sizes.
+    #[test]
+    fn passes_are_their_definition_however_they_are_divided(
+        states in 1_usize..60, samples in 1_usize..25, n in 1_usize..20, m in 1_usize..9, h1 in 2_usize..70, h2 in 1_usize..50,
+        output in 1_usize..8, norm: bool, threads in 2_usize..5, seed in 0_u64..1_000_000,
+    ) {
+        let torso = if norm { Torso::LayerNorm } else { Torso::Plain };
+        let rows = states * samples;
+        let (x, a) = (draw(seed + 1, rows * n), draw(seed + 2, rows * m));
+        let d_out = draw(seed + 3, rows * output);
+        let (network_, p) = network([n, m], [h1, h2], output, torso, seed);
+        let run = |activations: &mut Activations| {
+            let (mut out, mut gradient) = (vec![f32::NAN; rows * output], vec![f32::NAN; p.len()]);
+            let (mut d_x, mut d_a, mut alone) = (vec![f32::NAN; rows * n], vec![f32::NAN; rows * m], vec![f32::NAN; rows * m]);
+            network_.forward(&p, &[&x, &a], rows, activations, &mut out);
+            network_.backward(&p, &[&x, &a], rows, activations, &d_out, &mut gradient, &mut [(0, &mut d_x), (1, &mut d_a)]);
+            network_.backward_inputs(&p, rows, activations, &d_out, &mut [(1, &mut alone)]);
+            prop_assert_eq!(&d_a, &alone, "an input's gradient, alone and with the parameters'");
+            Ok((out, gradient, d_x, d_a))
+        };
+        let one = run(&mut Activations::default())?;
+        let mut shared = Activations::new(&Threads::new(threads));
+        let several = run(&mut shared)?;
+        let again = run(&mut shared)?;
+        // Rows do not depend on each other: dividing them changes nothing. The parameters' gradient is a sum over rows.
+        prop_assert_eq!((&one.0, &one.2, &one.3), (&several.0, &several.2, &several.3));
+        close(&several.1, &one.1, "gradient of several threads");
+        prop_assert_eq!(&several, &again, "the same threads, the same sums");
+
+        for row in [0, rows / 2, rows - 1] {
+            let want = plain([n, m, h1, h2, output], torso, &p, &x[row * n..(row + 1) * n], &a[row * m..(row + 1) * m]);
+            let got: Vec<f32> = one.0[row * output..(row + 1) * output].to_vec();
+            let want: Vec<f32> = want.iter().map(|&x| x as f32).collect();
+            // Two units whose difference is divided by their deviation: rounding is amplified, by its inverse.
+            if !norm || h1 > 4 { close(&got, &want, "a row against its definition"); }
+        }
+    }
+
+    #[test]
+    fn evaluating_actions_is_dividing_invariant(
+        states in 1_usize..80, samples in 1_usize..25, h1 in 2_usize..70, h2 in 1_usize..50, norm: bool, threads in 2_usize..5, seed in 0_u64..1_000_000,
+    ) {
+        let torso = if norm { Torso::LayerNorm } else { Torso::Plain };
+        let (n, m) = (7, 3);
+        let (x, a) = (draw(seed + 1, states * n), draw(seed + 2, states * samples * m));
+        let (network, p) = network([n, m], [h1, h2], 1, torso, seed);
+        let run = |activations: &mut Activations| {
+            let mut out = vec![f32::NAN; states * samples];
+            network.evaluate_actions(&p, &x, &a, samples, activations, &mut out);
+            out
+        };
+        let one = run(&mut Activations::default());
+        prop_assert_eq!(&one, &run(&mut Activations::new(&Threads::new(threads))));
+        // Parameters that were arranged once, after others.
+        let mut fixed = FixedParameters::new(&network, &draw(seed + 9, p.len()));
+        fixed.set(&network, &p);
+        let mut again = vec![f32::NAN; states * samples];
+        network.evaluate_actions_fixed(&fixed, &x, &a, samples, &mut Activations::default(), &mut again);
+        prop_assert_eq!(&one, &again);
+        let inputs = [&x[..], &a[..states * m]];
+        let (mut plain, mut arranged) = (vec![0.0; states], vec![1.0; states]);
+        network.forward(&p, &inputs, states, &mut Activations::default(), &mut plain);
+        network.forward_fixed(&fixed, &inputs, states, &mut Activations::default(), &mut arranged);
+        prop_assert_eq!(plain, arranged);
+        let repeated: Vec<f32> = x.chunks(n).flat_map(|s| s.repeat(samples)).collect();
+        let mut whole = vec![0.0; states * samples];
+        network.forward(&p, &[&repeated, &a], states * samples, &mut Activations::default(), &mut whole);
+        if !norm || h1 > 4 { close(&one, &whole, "values"); }
+    }
+
+    #[test]
+    fn fused_adam_is_the_definition(len in 1_usize..70, seed in 0_u64..1_000_000) {
+        let mut fused = draw(seed, len);
+        let mut separate: Vec<f64> = fused.iter().map(|&x| f64::from(x)).collect();
+        let mut adam = Adam::new(len, 1e-2);
+        let (mut first, mut second) = (vec![0.0; len], vec![0.0; len]);
+        for step in 1..=5 {
+            let gradient = draw(seed + step, len);
+            let (norm, factor) = clip_by_global_norm(&gradient, 1.0);
+            let exact = gradient.iter().map(|&g| f64::from(g).powi(2)).sum::<f64>().sqrt();
+            prop_assert!((f64::from(norm) - exact).abs() < 1e-5 * exact);
+            adam.update(&mut fused, &gradient, factor);
+            for i in 0..len {
+                let g = f64::from(gradient[i]) * (1.0 / exact).min(1.0);
+                first[i] = 0.9 * first[i] + 0.1 * g;
+                second[i] = 0.999 * second[i] + 0.001 * g * g;
+                let (m, v) = (first[i] / (1.0 - 0.9_f64.powi(step as i32)), second[i] / (1.0 - 0.999_f64.powi(step as i32)));
+                separate[i] -= 1e-2 * m / (v.sqrt() + 1e-8);
+            }
+        }
+        for (a, b) in fused.iter().zip(&separate) {
+            prop_assert!((f64::from(*a) - b).abs() < 2e-5 * b.abs().max(1e-1), "{a} {b}");
+        }
+    }
+}
