@@ -7,11 +7,14 @@ use std::process::Stdio;
 /// A name for the log, and what is done under it.
 type Step = (&'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
     ("format", || process::run(&mut process::cargo(["fmt", "--all", "--check"]))),
     ("tidy", tidy::run),
     ("lints", || process::run(&mut process::cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))),
     ("tests", || test::run(&test::Options::default())),
+    ("tests of optional features", || {
+        process::run(&mut process::cargo(["test", "--package", "mpo-replay", "--features", "mmap"]))
+    }),
     ("documentation", || {
         process::run(process::cargo(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
     }),
