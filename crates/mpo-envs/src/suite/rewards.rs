@@ -42,6 +42,7 @@ impl Tolerance {
     }
 
     /// The value at `x`, in 0..=1.
+    #[inline]
     pub(crate) fn of(&self, x: f64) -> f64 {
         if self.lower <= x && x <= self.upper {
             return 1.0;
@@ -52,7 +53,7 @@ impl Tolerance {
         let distance = if x < self.lower { self.lower - x } else { x - self.upper } / self.margin;
         match self.sigmoid {
             Sigmoid::Gaussian => {
-                let scaled = distance * (-2.0 * self.value_at_margin.ln()).sqrt();
+                let scaled = distance * gaussian_scale(self.value_at_margin);
                 (-0.5 * (scaled * scaled)).exp()
             }
             Sigmoid::LongTail => {
@@ -71,11 +72,18 @@ impl Tolerance {
     }
 }
 
+/// `sqrt(-2 ln value)`, known beforehand for the usual 0.1: a logarithm is 2 % of the lightest task's step.
+fn gaussian_scale(value_at_margin: f64) -> f64 {
+    const USUAL: (f64, f64) = (0.1, 2.145_966_026_289_347);
+    if value_at_margin.to_bits() == USUAL.0.to_bits() { USUAL.1 } else { (-2.0 * value_at_margin.ln()).sqrt() }
+}
+
 /// The suite's reward for using the actuators little: quadratic in each control, 1 at 0 and 0 at 1 or beyond.
 pub(crate) const SMALL_CONTROL: Tolerance = Tolerance::within(0.0, 0.0).margin(1.0).sigmoid(Sigmoid::Quadratic, 0.0);
 
 /// Arithmetic mean of what `value` makes of each item, added up in the order of NumPy's `mean` (eight running sums
 /// from eight items on; exact for fewer than 128).
+#[inline]
 pub(crate) fn mean(items: &[f64], value: impl Fn(f64) -> f64) -> f64 {
     let (blocks, rest) = items.as_chunks::<8>();
     let mut sum = 0.0;
@@ -117,6 +125,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn the_usual_scale_is_the_formulas_to_the_last_bit() {
+        assert_eq!(gaussian_scale(0.1).to_bits(), (-2.0 * 0.1_f64.ln()).sqrt().to_bits());
+    }
 
     /// Values of `dm_control.utils.rewards.tolerance`.
     #[test]
