@@ -62,6 +62,15 @@ impl Drop for Leaving<'_> {
     }
 }
 
+/// Sends the actors home when the learner is through, also by a panic, which else would wait for them for ever.
+struct Closing<'a>(&'a RateLimiter);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 impl Run {
     /// One round: an episode of every actor, the updates due meanwhile, and a row for each episode.
     pub(super) fn train_round(&mut self, observer: &mut dyn Observer) -> Result<(), AgentError> {
@@ -115,6 +124,7 @@ impl Run {
                     })
                 })
                 .collect();
+            let _closing = Closing(&limiter);
             let mut learning = Ok(());
             // The limiter is closed when the last actor leaves; what is due then is made in the next round.
             while rate > 0 && learning.is_ok() && limiter.sample(1) {

@@ -35,10 +35,11 @@ fn numbers_that_are_not_finite_are_named() {
     assert!(message.contains("the reward holds NaN") && message.contains("step 129"), "{message}");
 }
 
-/// A sound learner until an update whose loss is not finite, or whose policy is not.
+/// A sound learner until an update whose loss is not finite, or whose policy is not, or that panics.
 struct Unsound {
     inner: Box<dyn LearnerStep>,
     parameters: Option<Vec<f32>>,
+    panics: bool,
     last: u64,
 }
 
@@ -47,6 +48,7 @@ impl LearnerStep for Unsound {
         if self.inner.updates() < self.last {
             return self.inner.update(batch);
         }
+        assert!(!self.panics, "a learner's own mistake");
         if self.parameters.is_some() {
             self.parameters = Some(vec![f32::NAN; self.inner.policy_parameters().len()]);
             return self.inner.update(batch);
@@ -78,8 +80,10 @@ impl LearnerStep for Unsound {
     }
 }
 
+#[derive(Default)]
 struct UnsoundLearners {
     silent: bool,
+    panics: bool,
 }
 
 impl LearnerFactory for UnsoundLearners {
@@ -91,13 +95,13 @@ impl LearnerFactory for UnsoundLearners {
         seed: u64,
     ) -> Result<Box<dyn LearnerStep>, AgentError> {
         let inner = CpuLearners.make(shape, network, learner, seed)?;
-        Ok(Box::new(Unsound { inner, parameters: self.silent.then(Vec::new), last: 60 }))
+        Ok(Box::new(Unsound { inner, parameters: self.silent.then(Vec::new), panics: self.panics, last: 60 }))
     }
 }
 
 #[test]
 fn a_learner_whose_loss_is_not_finite_is_named_with_step_and_checkpoint() {
-    let loud = Parts { learners: Box::new(UnsoundLearners { silent: false }), ..parts() };
+    let loud = Parts { learners: Box::new(UnsoundLearners::default()), ..parts() };
     let (directory, message) = train_error(&loud);
     let last = checkpoints(directory.path()).pop().expect("a checkpoint after 200 steps");
     // 61 updates are due at 0.3 per step when 100 + 204 steps are done.
@@ -108,9 +112,20 @@ fn a_learner_whose_loss_is_not_finite_is_named_with_step_and_checkpoint() {
 
 #[test]
 fn a_policy_that_is_not_finite_never_reaches_the_environment() {
-    let silent = Parts { learners: Box::new(UnsoundLearners { silent: true }), ..parts() };
+    let silent =
+        Parts { learners: Box::new(UnsoundLearners { silent: true, ..UnsoundLearners::default() }), ..parts() };
     let (_directory, message) = train_error(&silent);
     assert!(message.contains("the action holds NaN"), "{message}");
+}
+
+#[test]
+fn a_learner_that_panics_beside_its_actors_does_not_leave_them_waiting() {
+    let directory = tempdir().expect("a temporary directory");
+    let parts = parts().learning_by(UnsoundLearners { panics: true, ..UnsoundLearners::default() });
+    let settings = config(&[("training.actors", "2")]);
+    let mut run = Run::create_with(directory.path(), settings, &parts).expect("a new directory");
+    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run.train(&mut Silent)));
+    assert!(ended.is_err(), "the panic goes on in the run's own thread");
 }
 
 #[test]
