@@ -101,6 +101,7 @@ impl BareSimulation {
         let info = find(name)?;
         let setup = (info.setup)(&Models::new(&Assets::locate()?)?)?;
         let mut control = Control::new(info.name, setup, seed)?;
+        control.physics_mut().0.move_cameras(true);
         control.reset()?;
         Ok(Self(control))
     }

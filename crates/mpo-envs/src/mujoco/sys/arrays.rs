@@ -78,6 +78,8 @@ read! {
     model.site_size: [[f64; 3]; nsite];
     model.sensor_adr: [i32; nsensor];
     model.sensor_dim: [i32; nsensor];
+    model.sensor_objtype: [i32; nsensor];
+    model.sensor_reftype: [i32; nsensor];
     model.names: [u8; nnames];
     model.name_bodyadr: [i32; nbody];
     model.name_jntadr: [i32; njnt];

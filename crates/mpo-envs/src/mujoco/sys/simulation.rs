@@ -7,7 +7,7 @@ use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use super::bindings::{self, mjData, mjModel};
+use super::bindings::{self, mjData, mjModel, mjtSize};
 use super::library::{Library, text};
 
 /// The kinds of named things in a model.
@@ -18,19 +18,6 @@ pub(crate) enum ObjectKind {
     Geom,
     Site,
     Sensor,
-}
-
-impl ObjectKind {
-    fn code(self) -> c_int {
-        let code = match self {
-            Self::Body => bindings::mjOBJ_BODY,
-            Self::Joint => bindings::mjOBJ_JOINT,
-            Self::Geom => bindings::mjOBJ_GEOM,
-            Self::Site => bindings::mjOBJ_SITE,
-            Self::Sensor => bindings::mjOBJ_SENSOR,
-        };
-        code as c_int
-    }
 }
 
 /// The kinds of joints.
@@ -54,6 +41,8 @@ pub struct Simulation {
     pub(super) library: Arc<Library>,
     pub(super) model: NonNull<mjModel>,
     pub(super) data: NonNull<mjData>,
+    /// How many cameras and lights the model has.
+    sights: [mjtSize; 2],
 }
 
 // SAFETY: the model and the data are owned by this value alone, and MuJoCo keeps no thread-bound state about them.
@@ -111,7 +100,9 @@ impl Simulation {
             unsafe { library.functions.mj_deleteModel(model.as_ptr()) };
             return Err("mj_makeData returned nothing".to_owned());
         };
-        Ok(Self { library: Arc::clone(library), model, data })
+        // SAFETY: the model is valid.
+        let sights = unsafe { [model.as_ref().ncam, model.as_ref().nlight] };
+        Ok(Self { library: Arc::clone(library), model, data, sights })
     }
 
     pub(super) fn model(&self) -> &mjModel {
@@ -190,12 +181,9 @@ impl Simulation {
         })
     }
 
-    /// The index of the `kind` called `name`.
+    /// The index of the `kind` called `name`. MuJoCo's own look-up counts the cameras, which may be hidden.
     pub(crate) fn find(&self, kind: ObjectKind, name: &str) -> Option<usize> {
-        let name = CString::new(name).ok()?;
-        // SAFETY: the model is valid and the name is a terminated string.
-        let id = unsafe { self.library.functions.mj_name2id(self.model.as_ptr(), kind.code(), name.as_ptr()) };
-        usize::try_from(id).ok()
+        if name.is_empty() { None } else { self.names_of(kind).position(|known| known == name) }
     }
 
     /// The kind of the joint with the given index.
@@ -242,6 +230,16 @@ impl Simulation {
         let was_on = *flags & bit == 0;
         *flags = if on { *flags & !bit } else { *flags | bit };
         was_on
+    }
+
+    /// Whether the next steps move cameras and lights along with their bodies. Nothing of the physics depends on them
+    /// but sensors on cameras; with these, they always move.
+    pub(crate) fn move_cameras(&mut self, on: bool) {
+        let camera = bindings::mjOBJ_CAMERA as c_int;
+        let sensed = self.sensor_objtype().iter().chain(self.sensor_reftype()).any(|kind| *kind == camera);
+        let [cameras, lights] = if on || sensed { self.sights } else { [0, 0] };
+        let model = self.model_mut();
+        (model.ncam, model.nlight) = (cameras, lights);
     }
 
     /// Number of contacts found by the last forward computation.
