@@ -30,6 +30,8 @@ impl Point {
     fn boxed(seed: u32) -> Box<dyn Environment> {
         let spec = Spec {
             observation: vec![ObservationPart { name: "state".to_owned(), len: 3 }],
+            frame: None,
+            discrete_actions: None,
             action_minimum: vec![-1.0],
             action_maximum: vec![1.0],
             control_timestep: 0.1,
@@ -48,7 +50,7 @@ impl Environment for Point {
         self.episodes += 1;
         self.state = [(self.episodes % 7) as f64 / 3.5 - 1.0, 0.0, 1.0];
         self.step = 0;
-        Ok(TimeStep { step_type: StepType::First, reward: 0.0, discount: 1.0, observation: &self.state })
+        Ok(TimeStep { step_type: StepType::First, reward: 0.0, discount: 1.0, observation: &self.state, frame: &[] })
     }
 
     fn step(&mut self, action: &[f64]) -> Result<TimeStep<'_>, EnvError> {
@@ -57,7 +59,7 @@ impl Environment for Point {
         self.state[0] += 0.1 * self.state[1];
         let reward = 1.0 - self.state[0].abs().min(1.0);
         let step_type = if self.step == STEPS { StepType::Last } else { StepType::Mid };
-        Ok(TimeStep { step_type, reward, discount: 1.0, observation: &self.state })
+        Ok(TimeStep { step_type, reward, discount: 1.0, observation: &self.state, frame: &[] })
     }
 
     fn save_state(&self) -> Vec<u8> {

@@ -25,6 +25,8 @@ pub struct TimeStep<'a> {
     pub discount: f64,
     /// All parts of the observation one after the other, [`Spec::observation_len`] numbers.
     pub observation: &'a [f64],
+    /// The newest frame, [`FrameSpec::bytes`] of it, row by row; empty for environments without pictures.
+    pub frame: &'a [u8],
 }
 
 /// One named stretch of the flat observation.
@@ -36,11 +38,34 @@ pub struct ObservationPart {
     pub len: usize,
 }
 
+/// The grey pictures that an agent sees: it is shown the newest frame at each step, and puts stacks together itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameSpec {
+    /// Rows of pixels.
+    pub height: usize,
+    /// Pixels in a row.
+    pub width: usize,
+    /// Consecutive frames that make an observation; before an episode's first frame the stack repeats it.
+    pub stack: usize,
+}
+
+impl FrameSpec {
+    /// Bytes of one frame, one per pixel.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.height * self.width
+    }
+}
+
 /// The shapes, bounds and timing of an environment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Spec {
     /// The parts of the observation in their order.
     pub observation: Vec<ObservationPart>,
+    /// The picture part of the observation, if there is one.
+    pub frame: Option<FrameSpec>,
+    /// How many actions there are, if they are discrete; an action is then one number, the index of one of them.
+    pub discrete_actions: Option<usize>,
     /// Smallest meaningful value of each action component.
     pub action_minimum: Vec<f64>,
     /// Largest meaningful value of each action component.
@@ -65,7 +90,7 @@ impl Spec {
     }
 }
 
-/// A reinforcement-learning environment with continuous observations and actions.
+/// A reinforcement-learning environment: observations are numbers, frames or both, actions continuous or discrete.
 pub trait Environment: Send {
     /// Shapes, bounds and timing; constant over the environment's life.
     fn spec(&self) -> &Spec;

@@ -36,7 +36,7 @@ pub mod render;
 pub mod suite;
 mod vector;
 
-pub use environment::{Environment, ObservationPart, Spec, StepType, TimeStep};
+pub use environment::{Environment, FrameSpec, ObservationPart, Spec, StepType, TimeStep};
 pub use error::EnvError;
 pub use random::RandomState;
 pub use registry::{full_name, load};

@@ -21,6 +21,8 @@ impl Walk {
     fn boxed(seed: u32) -> Box<dyn Environment> {
         let spec = Spec {
             observation: vec![ObservationPart { name: "place".to_owned(), len: 2 }],
+            frame: None,
+            discrete_actions: None,
             action_minimum: vec![-1.0],
             action_maximum: vec![1.0],
             control_timestep: 0.1,
@@ -31,7 +33,7 @@ impl Walk {
 
     fn time_step(&self, step_type: StepType, discount: f64) -> TimeStep<'_> {
         let reward = if step_type == StepType::First { 0.0 } else { self.state[0] };
-        TimeStep { step_type, reward, discount, observation: &self.state }
+        TimeStep { step_type, reward, discount, observation: &self.state, frame: &[] }
     }
 }
 

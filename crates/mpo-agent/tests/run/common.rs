@@ -37,6 +37,8 @@ impl PointMass {
         Self {
             spec: Spec {
                 observation: ["position", "velocity", "target"].map(part).to_vec(),
+                frame: None,
+                discrete_actions: None,
                 action_minimum: vec![-1.0],
                 action_maximum: vec![1.0],
                 control_timestep: 0.1,
@@ -66,7 +68,7 @@ impl Environment for PointMass {
         self.terminates_at = (self.uniform() * 3.0 * Self::EPISODE as f64) as usize;
         self.step = 0;
         let observation = &self.observation;
-        Ok(TimeStep { step_type: StepType::First, reward: 0.0, discount: 1.0, observation })
+        Ok(TimeStep { step_type: StepType::First, reward: 0.0, discount: 1.0, observation, frame: &[] })
     }
 
     fn step(&mut self, action: &[f64]) -> Result<TimeStep<'_>, EnvError> {
@@ -93,6 +95,7 @@ impl Environment for PointMass {
             reward,
             discount: if terminated { 0.0 } else { 1.0 },
             observation: &self.observation,
+            frame: &[],
         })
     }
 

@@ -31,6 +31,8 @@ pub fn pendulum(seed: u32) -> Box<dyn Environment> {
     let parts = [("orientation", 2), ("velocity", 1)];
     let spec = Spec {
         observation: parts.map(|(name, len)| ObservationPart { name: name.to_owned(), len }).to_vec(),
+        frame: None,
+        discrete_actions: None,
         action_minimum: vec![-1.0],
         action_maximum: vec![1.0],
         control_timestep: TIMESTEP,
@@ -44,7 +46,7 @@ impl Pendulum {
     fn time_step(&mut self, step_type: StepType, reward: f64) -> TimeStep<'_> {
         self.observation = [self.angle.cos(), self.angle.sin(), self.velocity];
         // The time limit is no termination: the discount stays 1.
-        TimeStep { step_type, reward, discount: 1.0, observation: &self.observation }
+        TimeStep { step_type, reward, discount: 1.0, observation: &self.observation, frame: &[] }
     }
 }
 

@@ -112,6 +112,8 @@ impl Control {
         }
         let spec = Spec {
             observation: observation_parts(&mut observation),
+            frame: None,
+            discrete_actions: None,
             action_minimum: action_bounds(&physics, 0, -UNLIMITED),
             action_maximum: action_bounds(&physics, 1, UNLIMITED),
             control_timestep,
@@ -153,7 +155,7 @@ impl Control {
     fn time_step(&mut self, step_type: StepType, reward: f64, discount: f64) -> TimeStep<'_> {
         self.observation.values.clear();
         self.task.observe(&self.physics, &mut self.observation);
-        TimeStep { step_type, reward, discount, observation: &self.observation.values }
+        TimeStep { step_type, reward, discount, observation: &self.observation.values, frame: &[] }
     }
 }
 
