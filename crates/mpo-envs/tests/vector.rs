@@ -132,6 +132,7 @@ fn every_row_is_what_its_environment_would_have_answered_alone() {
                 reward: rows.rewards[index],
                 discount: rows.discounts[index],
                 observation,
+                frame: &[],
             };
             assert_eq!(row, expected, "environment {index} at step {step}");
             firsts += usize::from(row.step_type == StepType::First);
