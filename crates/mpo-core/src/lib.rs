@@ -17,7 +17,7 @@
 //! | [`td_targets`], [`n_step_targets`] | its special cases |
 //! | [`critic_loss`] | `mean (Q - sg[Qret])^2` |
 //! | [`advantage_weights`] | parametric E-step, Alg. 3 and App. D.4 |
-//! | [`q_weights`], [`policy_gradient`] | EPG and actor-critic with entropy bonus, Figs. 2 and 4 |
+//! | [`q_weights`], [`single_sample_weights`], [`policy_gradient`] | EPG and actor-critic with entropy bonus, Figs. 2 and 4 |
 //! | [`deterministic_policy_gradient`] | DDPG |
 //! | [`gae`], [`normalise_advantages`], [`ppo_clip`] | PPO |
 //! | [`Adam`], [`clip_by_global_norm`] | the optimiser |
@@ -120,7 +120,9 @@ pub use e_step::{EStep, Solution, dual, e_step, solve_temperature, weights};
 pub use gaussian::{Covariance, Gaussian, HeadGradient, KlSplit, Workspace, packed_len};
 pub use m_step::{Constraint, MStep, PerDimension, WeightedActions, m_step, m_step_per_dimension};
 pub use penalty::out_of_bounds_cost;
-pub use policy_gradient::{advantage_weights, critic_loss, deterministic_policy_gradient, policy_gradient, q_weights};
+pub use policy_gradient::{
+    advantage_weights, critic_loss, deterministic_policy_gradient, policy_gradient, q_weights, single_sample_weights,
+};
 pub use ppo::{gae, normalise_advantages, ppo_clip};
 pub use real::Real;
 pub use retrace::{Transitions, n_step_targets, retrace, retrace_windows, td_targets, trace_coefficient};

@@ -30,8 +30,30 @@ pub fn advantage_weights<T: Real>(q: &[T], samples: usize, weights: &mut [T]) {
     }
 }
 
-/// Weights of EPG and of the single-sample actor-critic: `w_sj = (1/M) Q'(s, a_sj)`, `a_sj ~ pi_theta(.|s)`. No baseline is
-/// taken off: with one sample it would cancel everything.
+/// Weights of the actor-critic, which follows one sample per state: the first. The others, drawn independently of it, are
+/// its baseline, which leaves the gradient's expectation as it is (Williams 1992).
+///
+/// ```text
+/// w_s1 = Q'(s, a_s1) - (1/(M-1)) sum_{k>1} Q'(s, a_sk),    w_sj = 0 for j > 1,    a_sj ~ pi_theta(.|s)
+/// ```
+///
+/// Shapes as in [`advantage_weights`].
+///
+/// # Panics
+/// As [`advantage_weights`], and if there is but one sample.
+pub fn single_sample_weights<T: Real>(q: &[T], samples: usize, weights: &mut [T]) {
+    assert!(samples > 1, "a baseline of other samples needs at least two per state");
+    assert!(q.len().is_multiple_of(samples), "q has {} values, no multiple of {samples} samples", q.len());
+    assert_eq!(weights.len(), q.len(), "weights must have the shape of q");
+    let inverse = T::of(1.0 / (samples - 1) as f64);
+    weights.fill(T::of(0.0));
+    for (w, q) in weights.chunks_exact_mut(samples).zip(q.chunks_exact(samples)) {
+        w[0] = q[0] - inverse * sum(&q[1..]);
+    }
+}
+
+/// Weights of EPG: `w_sj = (1/M) Q'(s, a_sj)`, `a_sj ~ pi_theta(.|s)`. No baseline is taken off: with one sample it would
+/// cancel everything.
 ///
 /// Shapes as in [`advantage_weights`].
 ///

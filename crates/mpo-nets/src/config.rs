@@ -19,7 +19,7 @@ pub enum Algorithm {
     MpoJointKl,
     /// Expected policy gradient: M samples per state, Retrace, entropy bonus, no bound.
     Epg,
-    /// The same with one sample per state.
+    /// The same along one sample per state; the others, if there are any, value the state.
     ActorCritic,
     /// Deep deterministic policy gradient: one-step targets, a deterministic policy, constant exploration noise.
     Ddpg,
@@ -170,8 +170,8 @@ pub struct LearnerConfig {
     pub gradient_clip: f32,
     /// Weight of the entropy in the policy's objective, nats: EPG, actor-critic and PPO.
     pub entropy_weight: f32,
-    /// Whether EPG subtracts the mean of a state's samples from their values; without, as printed, the gradient is the
-    /// same in expectation up to `(M - 1) / M`, and noisier.
+    /// Whether EPG subtracts the mean of a state's samples from their values, and the actor-critic that of the others from
+    /// its one; without, as printed, the gradient is the same in expectation (EPG's up to `(M - 1) / M`), and noisier.
     pub baseline: bool,
     /// Threads that share an update's passes over the batch, 1 to 32. Sums, and so the run's numbers, depend on it.
     pub threads: usize,
@@ -284,13 +284,14 @@ impl LearnerConfig {
             return Err(setting("learner.threads", &self.threads, "between 1 and 32"));
         }
         let samples = self.action_samples;
-        if self.algorithm == Algorithm::ActorCritic && (samples != 1 || self.baseline) {
-            let (key, value, must) = if samples == 1 {
-                ("learner.baseline", "true".to_owned(), "false for actor_critic: of one sample the advantage is zero")
+        // Of several samples without a baseline all would be followed, as by epg.
+        if self.algorithm == Algorithm::ActorCritic && self.baseline != (samples > 1) {
+            let (value, must) = if self.baseline {
+                ("true", "false for actor_critic with one action sample: there is no other to compare it with")
             } else {
-                ("learner.action_samples", samples.to_string(), "1 for actor_critic; epg takes several")
+                ("false", "true for actor_critic with several action samples; epg follows them all without")
             };
-            return Err(NetsError::Setting { key, value, must });
+            return Err(NetsError::Setting { key: "learner.baseline", value: value.to_owned(), must });
         }
         if self.algorithm == Algorithm::MpoParametric && samples < 2 {
             return Err(setting(

@@ -104,7 +104,6 @@ fn settings(algorithm: Algorithm) -> (NetworkConfig, LearnerConfig) {
     let mut config = LearnerConfig { algorithm, discount: 0.0, target_period: 20, ..LearnerConfig::default() };
     config.ppo.minibatch = 40;
     match algorithm {
-        Algorithm::ActorCritic => (config.action_samples, config.baseline) = (1, false),
         Algorithm::Ddpg => network.policy = PolicyKind::Deterministic,
         _ => {}
     }
@@ -176,7 +175,9 @@ fn a_policy_and_an_algorithm_that_do_not_suit_each_other_are_refused() {
     assert!(refused(&small(), &ddpg).contains("`network.policy` is gaussian"));
     assert!(refused(&deterministic, &LearnerConfig::default()).contains("`network.policy` is deterministic"));
     let several = LearnerConfig { algorithm: Algorithm::ActorCritic, baseline: false, ..LearnerConfig::default() };
-    assert!(refused(&small(), &several).contains("epg takes several"));
+    assert!(refused(&small(), &several).contains("epg follows them all"));
+    let lone = LearnerConfig { action_samples: 1, baseline: true, ..several };
+    assert!(refused(&small(), &lone).contains("no other to compare it with"));
     let one = LearnerConfig { algorithm: Algorithm::MpoParametric, action_samples: 1, ..LearnerConfig::default() };
     assert!(refused(&small(), &one).contains("at least 2"));
 }

@@ -9,7 +9,6 @@ use crate::common::{Fault, assert_same, config, faulty, read, resume, train};
 fn small(algorithm: Algorithm) -> Config {
     let name = [("learner.algorithm", algorithm.name())];
     match algorithm {
-        Algorithm::ActorCritic => config(&[name[0], ("learner.action_samples", "1")]),
         Algorithm::Ppo => config(&[name[0], ("learner.ppo.horizon", "60"), ("learner.ppo.minibatch", "20")]),
         _ => config(&name),
     }

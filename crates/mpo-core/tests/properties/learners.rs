@@ -2,7 +2,8 @@
 
 use mpo_core::{
     Adam, HeadGradient, Transitions, WeightedActions, Workspace, advantage_weights, clip_by_global_norm, critic_loss,
-    deterministic_policy_gradient, gae, out_of_bounds_cost, policy_gradient, ppo_clip, q_weights, td_targets,
+    deterministic_policy_gradient, gae, out_of_bounds_cost, policy_gradient, ppo_clip, q_weights,
+    single_sample_weights, td_targets,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -25,6 +26,31 @@ proptest! {
         q_weights(&moved, values.samples, &mut b);
         let level: f64 = b.iter().sum();
         close(level, moved.iter().sum::<f64>() / values.samples as f64, 1e-10);
+    }
+
+    /// With each sample in turn as the one that is followed, the mean of the weights is that of all samples' advantages,
+    /// up to `M / (M - 1)`: the baseline of the others costs no bias.
+    #[test]
+    fn the_actor_critics_one_sample_stands_for_all(values in values(), shift in -10.0..10.0_f64) {
+        let samples = values.samples + 1;
+        let q: Vec<f64> = values.q.iter().cycle().take(values.q.len() / values.samples * samples).copied().collect();
+        let size = q.iter().fold(1.0, |m: f64, q| m.max(q.abs())) + 10.0;
+        let (mut all, mut one, mut moved) = (q.clone(), q.clone(), q.clone());
+        advantage_weights(&q, samples, &mut all);
+        for first in 0..samples {
+            let rotated = |shift: f64| -> Vec<f64> {
+                let turn = |row: &[f64]| row.iter().cycle().skip(first).take(samples).map(|q| q + shift).collect::<Vec<_>>();
+                q.chunks_exact(samples).flat_map(turn).collect()
+            };
+            single_sample_weights(&rotated(0.0), samples, &mut one);
+            single_sample_weights(&rotated(shift), samples, &mut moved);
+            all_close(&one, &moved, 1e-12 * size);
+            let factor = (samples * samples) as f64 / (samples - 1) as f64;
+            for (one, all) in one.chunks_exact(samples).zip(all.chunks_exact(samples)) {
+                close(one[0], factor * all[first], 1e-11 * size);
+                prop_assert!(one[1..].iter().all(|w| w.abs() <= 0.0));
+            }
+        }
     }
 
     #[test]

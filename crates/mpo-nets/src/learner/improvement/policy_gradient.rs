@@ -1,17 +1,17 @@
-//! EPG and actor-critic: the likelihood-ratio gradient over the policy's own samples, with an entropy bonus and no bound.
+//! EPG and actor-critic: the likelihood-ratio gradient over the policy's own samples, or over one of them, with an entropy
+//! bonus and no bound.
 
-use mpo_core::{WeightedActions, Workspace, advantage_weights, policy_gradient, q_weights};
+use mpo_core::{WeightedActions, Workspace, advantage_weights, policy_gradient, q_weights, single_sample_weights};
 
 use super::super::{UpdateStats, duals::Duals, evaluation::Evaluation, online::OnlinePolicy, trained::Trained};
 use super::Improvement;
-use crate::{GaussianHead, LearnerConfig};
+use crate::{Algorithm, GaussianHead, LearnerConfig};
 
-/// The learner of [`Algorithm::Epg`](crate::Algorithm::Epg) and, with one sample, of
-/// [`Algorithm::ActorCritic`](crate::Algorithm::ActorCritic).
+/// The learner of [`Algorithm::Epg`] and, following one sample per state, of [`Algorithm::ActorCritic`].
 #[derive(Debug)]
 pub(in super::super) struct PolicyGradient {
     entropy_weight: f32,
-    baseline: bool,
+    weigh: fn(&[f32], usize, &mut [f32]),
     weights: Vec<f32>,
     online: OnlinePolicy,
     workspace: Workspace<f32>,
@@ -21,7 +21,11 @@ impl PolicyGradient {
     pub(in super::super) fn new(head: &GaussianHead, config: &LearnerConfig) -> Self {
         Self {
             entropy_weight: config.entropy_weight,
-            baseline: config.baseline,
+            weigh: match (config.algorithm, config.baseline) {
+                (Algorithm::ActorCritic, true) => single_sample_weights,
+                (_, true) => advantage_weights,
+                (_, false) => q_weights,
+            },
             weights: Vec::new(),
             online: OnlinePolicy::new(head.clone()),
             workspace: Workspace::new(head.action(), config.action_samples),
@@ -40,11 +44,7 @@ impl Improvement for PolicyGradient {
     ) {
         let (q, samples) = (evaluation.q(), evaluation.samples());
         self.weights.resize(q.len(), 0.0);
-        if self.baseline {
-            advantage_weights(q, samples, &mut self.weights);
-        } else {
-            q_weights(q, samples, &mut self.weights);
-        }
+        (self.weigh)(q, samples, &mut self.weights);
         let states = evaluation.states();
         self.online.forward(policy, states, evaluation.transitions());
         let actions = WeightedActions { actions: evaluation.actions(), weights: &self.weights };
