@@ -26,8 +26,7 @@ enum Command {
     #[command(subcommand)]
     Reproduce(reproduce::Experiment),
     /// Race this workspace's parts against their peers, in turns and in one run.
-    #[command(subcommand)]
-    Bench(bench::Race),
+    Bench(bench::Options),
     /// Play this workspace's environments beside the originals and compare every number.
     #[command(subcommand)]
     Align(align::Suite),
@@ -42,7 +41,7 @@ fn main() -> ExitCode {
         Command::Setup(options) => setup::run(&options),
         Command::Test(options) => test::run(&options),
         Command::Reproduce(experiment) => reproduce::run(&experiment),
-        Command::Bench(race) => bench::run(&race),
+        Command::Bench(options) => bench::run(&options),
         Command::Align(suite) => align::run(&suite),
         Command::Ci => ci::run(),
         Command::Tidy => tidy::run(),

@@ -4,6 +4,7 @@
 //! place and renamed into it when complete, with a manifest of hashes: an interrupted set-up leaves
 //! nothing that a later one, or the environments, could take for whole.
 
+pub(crate) mod atari;
 mod cache;
 mod download;
 mod package;
@@ -16,7 +17,11 @@ use std::path::{Path, PathBuf};
 
 /// What the command line of `cargo xtask setup` takes.
 #[derive(Debug, Default, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Options {
+    /// Something else than MuJoCo.
+    #[command(subcommand)]
+    other: Option<Other>,
     /// A wheel that is on this machine already, instead of a download; may be given once per package.
     #[arg(long, value_name = "FILE")]
     wheel: Vec<PathBuf>,
@@ -25,11 +30,21 @@ pub(crate) struct Options {
     force: bool,
 }
 
+/// What can be set up besides MuJoCo.
+#[derive(Debug, clap::Subcommand)]
+enum Other {
+    /// Fetch the Arcade Learning Environment's source package by pip and build its library: needs a C++17 compiler.
+    Atari(atari::Options),
+}
+
 /// Fills the cache as the command line says.
 ///
 /// # Errors
 /// See [`Setup::run`].
 pub(crate) fn run(options: &Options) -> Result<()> {
+    if let Some(Other::Atari(options)) = &options.other {
+        return atari::run(options);
+    }
     let packages = package::pinned()?;
     let line = Setup {
         packages: &packages,
@@ -64,9 +79,11 @@ pub(crate) fn ensure() -> Result<()> {
 /// The folders of the cache that this checkout's set-up makes, such as `mujoco-3.17.0`.
 ///
 /// # Errors
-/// When `pins.txt` is unsound.
+/// When `pins.txt` or `pins-atari.txt` is unsound.
 pub(crate) fn folders() -> Result<Vec<String>> {
-    Ok(package::pinned()?.iter().map(Package::folder).collect())
+    let mut folders: Vec<String> = package::pinned()?.iter().map(Package::folder).collect();
+    folders.push(atari::Source::pinned()?.built());
+    Ok(folders)
 }
 
 /// Brings the wheels of some packages into a folder.

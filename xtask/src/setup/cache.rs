@@ -9,7 +9,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// In each package's folder: a comment with the wheel's hash, then one line per file, as `sha256sum -c` reads them.
+/// In each package's folder: a comment with the package's hash, then one line per file, as `sha256sum -c` reads them.
 pub(super) const MANIFEST: &str = "MANIFEST.sha256";
 
 const STAGING: &str = ".staging-";
@@ -29,13 +29,17 @@ pub(super) fn directory(variable: impl Fn(&str) -> Option<OsString>) -> Result<P
 
 /// What is wrong with a package in the cache; `None` when it is sound, every byte of it.
 pub(super) fn fault(package: &Package, cache: &Path) -> Option<String> {
-    let folder = cache.join(package.folder());
+    fault_in(&cache.join(package.folder()), &heading(package))
+}
+
+/// What is wrong with a folder whose manifest should begin with `heading`; `None` when it is sound.
+pub(super) fn fault_in(folder: &Path, heading: &str) -> Option<String> {
     let Ok(manifest) = fs::read_to_string(folder.join(MANIFEST)) else {
         return Some("it is not there, or not complete".to_owned());
     };
     let mut lines = manifest.lines();
-    if lines.next() != Some(heading(package).as_str()) {
-        return Some("it came from another wheel than the pinned one".to_owned());
+    if lines.next() != Some(heading) {
+        return Some("it came from another package than the pinned one".to_owned());
     }
     let mut files = 0;
     for line in lines {
@@ -56,7 +60,15 @@ pub(super) fn fault(package: &Package, cache: &Path) -> Option<String> {
 /// # Errors
 /// When a file cannot be read or the manifest not written.
 pub(super) fn write_manifest(package: &Package, folder: &Path, files: &[String]) -> Result<()> {
-    let mut text = heading(package) + "\n";
+    write_manifest_under(&heading(package), folder, files)
+}
+
+/// Writes a manifest that begins with `heading`.
+///
+/// # Errors
+/// When a file cannot be read or the manifest not written.
+pub(super) fn write_manifest_under(heading: &str, folder: &Path, files: &[String]) -> Result<()> {
+    let mut text = format!("{heading}\n");
     for file in files {
         let hash = sha256(&folder.join(file))?;
         writeln!(text, "{hash}  {file}").context("a string takes any text")?;

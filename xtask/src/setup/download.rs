@@ -10,7 +10,7 @@ const TARGET: &str = "--implementation cp --python-version 3.11 --abi cp311 --ab
                       --platform manylinux_2_28_x86_64 --platform any";
 
 /// Without a network pip would otherwise go on trying for minutes.
-const MANNERS: &str = "--quiet --no-input --disable-pip-version-check --retries 2";
+pub(super) const MANNERS: &str = "--quiet --no-input --disable-pip-version-check --retries 2";
 
 /// Downloads the pinned wheels into `folder`; pip checks their hashes.
 ///
@@ -70,7 +70,7 @@ fn names(packages: &[&Package]) -> String {
 }
 
 /// The errors in what pip said, or its last lines where it names none.
-fn gist(text: &str) -> String {
+pub(super) fn gist(text: &str) -> String {
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     let errors: Vec<&str> = lines.iter().copied().filter(|line| line.starts_with("ERROR")).collect();
     let kept = if errors.is_empty() { &lines[lines.len().saturating_sub(5)..] } else { &errors };

@@ -106,7 +106,7 @@ fn package(name: &str, version: &str, sha256: &str) -> Result<Package> {
 ///
 /// # Errors
 /// When a line that is neither empty nor a comment has another form.
-fn pins(text: &str) -> Result<Vec<(&str, &str, &str)>> {
+pub(super) fn pins(text: &str) -> Result<Vec<(&str, &str, &str)>> {
     text.lines()
         .map(str::trim)
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
