@@ -1,5 +1,7 @@
 //! `cargo xtask align`: the environments against the originals, played side by side on this machine.
 
+mod atari;
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
@@ -17,6 +19,8 @@ use crate::{process, setup};
 pub(crate) enum Suite {
     /// The control suite's tasks, against `dm_control` 1.0.50 in a virtual environment made for it.
     ControlSuite(Options),
+    /// Atari games, against `ale_py` 0.12.1 in a virtual environment made for it.
+    Atari(atari::Options),
 }
 
 /// What the command line of `cargo xtask align control-suite` takes.
@@ -87,12 +91,20 @@ struct Row {
     rewards: Distance,
 }
 
-/// Records the originals, replays them and prints how far the environments are from them, task by task.
+/// Records the originals, replays them and prints how far the environments are from them.
 ///
 /// # Errors
-/// When a task is further from its original than 1e-9, when one is missing, and when something cannot be set up.
+/// When something is not aligned or missing, and when something cannot be set up.
 pub(crate) fn run(suite: &Suite) -> Result<()> {
-    let Suite::ControlSuite(options) = suite;
+    match suite {
+        Suite::ControlSuite(options) => control_suite(options),
+        Suite::Atari(options) => atari::run(options),
+    }
+}
+
+/// # Errors
+/// When a task is further from its original than 1e-9, when one is missing, and when something cannot be set up.
+fn control_suite(options: &Options) -> Result<()> {
     setup::ensure()?;
     let python = peers::python("dm_control-1.0.50", "dm_control.txt")?;
     process::run(&mut process::cargo(["build", "--release", "-p", "mpo-envs", "--example", "align"]))?;

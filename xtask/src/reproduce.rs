@@ -10,6 +10,42 @@ use std::process::Command;
 pub(crate) enum Experiment {
     /// MPO from proprioceptive observations on the control suite's tasks.
     ControlSuite(ControlSuite),
+    /// MPO from the screens of five Atari games, beside the paper's table.
+    Atari(Atari),
+}
+
+/// How much of the experiment on games to run.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Atari {
+    /// How much compute to spend: see REPRODUCING.md.
+    #[arg(long, value_enum, default_value_t = AtariPreset::Quick)]
+    preset: AtariPreset,
+    /// Only the games whose name matches, such as pong or 'b*'.
+    #[arg(long, value_name = "GLOB")]
+    games: Option<String>,
+    #[command(flatten)]
+    how: How,
+}
+
+/// Named amounts of frames.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum AtariPreset {
+    /// 80,000 frames of each game, one seed, within 20 minutes on two cores: shows that everything works, not that it learns.
+    Quick,
+    /// 10 million frames of each game, one seed: a day or two.
+    Standard,
+    /// 200 million frames of each game, three seeds, as published scores are: months on two cores.
+    Paper,
+}
+
+impl AtariPreset {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Quick => "quick",
+            Self::Standard => "standard",
+            Self::Paper => "paper",
+        }
+    }
 }
 
 /// How much of the control suite's experiment to run.
@@ -25,6 +61,13 @@ pub(crate) struct ControlSuite {
     /// Only the tasks whose name matches, such as 'cartpole-*'.
     #[arg(long, value_name = "GLOB")]
     tasks: Option<String>,
+    #[command(flatten)]
+    how: How,
+}
+
+/// What all experiments take.
+#[derive(Debug, Default, clap::Args)]
+struct How {
     /// Seeds 0 to N-1 of each task, in place of the preset's number.
     #[arg(long, value_name = "N")]
     seeds: Option<u32>,
@@ -68,33 +111,50 @@ impl Preset {
 /// # Errors
 /// When the set-up or the build fails; a failure of the experiment is its own exit code.
 pub(crate) fn run(experiment: &Experiment) -> Result<()> {
-    let Experiment::ControlSuite(options) = experiment;
-    // A dry run needs both, too: it estimates the time from short trials.
-    setup::ensure()?;
+    // A dry run needs set-up and build, too: it estimates the time from short trials.
+    let mut command = match experiment {
+        Experiment::ControlSuite(options) => {
+            setup::ensure()?;
+            control_suite(options)
+        }
+        Experiment::Atari(options) => {
+            setup::atari::ensure()?;
+            atari(options)
+        }
+    };
     process::run(&mut process::cargo(["build", "--release", "--package", "mpo-bench"]))?;
-    become_child(&mut command(options))
+    become_child(&mut command)
 }
 
-fn command(options: &ControlSuite) -> Command {
-    let preset = options.preset.name();
+fn control_suite(options: &ControlSuite) -> Command {
     let experiment = options.figure.as_ref().map_or("control-suite".to_owned(), |figure| format!("figure-{figure}"));
-    let runs = options.runs.as_deref().map_or_else(|| format!("runs/{experiment}-{preset}").into(), from_root);
+    command(&experiment, options.preset.name(), options.tasks.clone(), &options.how)
+}
+
+fn atari(options: &Atari) -> Command {
+    let task = |glob: &String| if glob.starts_with("atari/") { glob.clone() } else { format!("atari/{glob}") };
+    command("atari", options.preset.name(), options.games.as_ref().map(task), &options.how)
+}
+
+/// `mpo experiment` on a preset's file.
+fn command(experiment: &str, preset: &str, tasks: Option<String>, how: &How) -> Command {
+    let runs = how.runs.as_deref().map_or_else(|| format!("runs/{experiment}-{preset}").into(), from_root);
     // Cargo may be configured to build elsewhere; the variable is its own.
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| process::root().join("target"), PathBuf::from);
     let program = target.join("release").join(format!("mpo{}", std::env::consts::EXE_SUFFIX));
     let mut command = Command::new(program);
     command.current_dir(process::root()).arg("experiment").arg(format!("experiments/{experiment}/{preset}.toml"));
     command.arg("--runs").arg(runs);
-    if let Some(tasks) = &options.tasks {
-        command.args(["--tasks", tasks]);
+    if let Some(tasks) = tasks {
+        command.args(["--tasks", &tasks]);
     }
-    if let Some(seeds) = options.seeds {
+    if let Some(seeds) = how.seeds {
         command.args(["--seeds", &seeds.to_string()]);
     }
-    if let Some(jobs) = options.jobs {
+    if let Some(jobs) = how.jobs {
         command.args(["--jobs", &jobs.to_string()]);
     }
-    if options.dry_run {
+    if how.dry_run {
         command.arg("--dry-run");
     }
     command
@@ -127,20 +187,12 @@ mod tests {
     use super::*;
 
     fn options() -> ControlSuite {
-        ControlSuite {
-            preset: Preset::Quick,
-            figure: None,
-            tasks: None,
-            seeds: None,
-            dry_run: false,
-            runs: None,
-            jobs: None,
-        }
+        ControlSuite { preset: Preset::Quick, figure: None, tasks: None, how: How::default() }
     }
 
     #[test]
     fn a_preset_names_its_file_and_its_runs() {
-        let shown = process::show(&command(&options()));
+        let shown = process::show(&control_suite(&options()));
         assert_eq!(shown, "mpo experiment experiments/control-suite/quick.toml --runs runs/control-suite-quick");
     }
 
@@ -152,7 +204,7 @@ mod tests {
                 let name = preset.name();
                 let file = format!("experiments/figure-{figure}/{name}.toml");
                 let expected = format!("mpo experiment {file} --runs runs/figure-{figure}-{name}");
-                assert_eq!(process::show(&command(&options)), expected);
+                assert_eq!(process::show(&control_suite(&options)), expected);
                 assert!(process::root().join(&file).is_file(), "{file} is missing");
             }
         }
@@ -167,18 +219,36 @@ mod tests {
 
     #[test]
     fn every_option_reaches_the_experiment() {
-        let options = ControlSuite {
-            preset: Preset::Paper,
-            figure: None,
-            tasks: Some("walker-*".to_owned()),
-            seeds: Some(3),
-            dry_run: true,
-            runs: Some("/elsewhere".into()),
-            jobs: Some(4),
-        };
+        let how = || How { seeds: Some(3), dry_run: true, runs: Some("/elsewhere".into()), jobs: Some(4) };
+        let options =
+            ControlSuite { preset: Preset::Paper, figure: None, tasks: Some("walker-*".to_owned()), how: how() };
         assert_eq!(
-            process::show(&command(&options)),
+            process::show(&control_suite(&options)),
             "mpo experiment experiments/control-suite/paper.toml --runs /elsewhere --tasks 'walker-*' --seeds 3 --jobs 4 --dry-run"
         );
+        let options = Atari { preset: AtariPreset::Paper, games: Some("b*".to_owned()), how: how() };
+        assert_eq!(
+            process::show(&atari(&options)),
+            "mpo experiment experiments/atari/paper.toml --runs /elsewhere --tasks 'atari/b*' --seeds 3 --jobs 4 --dry-run"
+        );
+    }
+
+    #[test]
+    fn games_are_named_with_or_without_their_suite() {
+        for games in ["pong", "atari/pong"] {
+            let options = Atari { preset: AtariPreset::Quick, games: Some(games.to_owned()), how: How::default() };
+            let shown = process::show(&atari(&options));
+            assert!(shown.ends_with("--runs runs/atari-quick --tasks atari/pong"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn every_preset_of_games_has_a_file() {
+        for preset in [AtariPreset::Quick, AtariPreset::Standard, AtariPreset::Paper] {
+            let options = Atari { preset, games: None, how: How::default() };
+            let file = format!("experiments/atari/{}.toml", preset.name());
+            assert!(process::show(&atari(&options)).contains(&format!(" {file} ")), "{file}");
+            assert!(process::root().join(&file).is_file(), "{file} is missing");
+        }
     }
 }

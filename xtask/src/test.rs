@@ -11,7 +11,8 @@ pub(crate) struct Options {
     arguments: Vec<String>,
 }
 
-/// Sets up, then runs `cargo test` such that a test which needs MuJoCo fails without it instead of passing idly.
+/// Sets up, then runs `cargo test` such that a test which needs MuJoCo, or ALE where there is a compiler for it, fails without
+/// it instead of passing idly.
 ///
 /// # Errors
 /// When the set-up or a test fails.
@@ -21,5 +22,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if options.arguments.is_empty() {
         command.arg("--workspace");
     }
-    process::run(command.args(&options.arguments).env("MPO_REQUIRE_MUJOCO", "1"))
+    command.args(&options.arguments).env("MPO_REQUIRE_MUJOCO", "1");
+    if setup::atari::has_compiler() {
+        setup::atari::ensure()?;
+        command.env("MPO_REQUIRE_ATARI", "1");
+    } else {
+        println!("there is no C++ compiler: tests on Atari games run if their library is there already");
+    }
+    process::run(&mut command)
 }

@@ -49,7 +49,7 @@ impl Finding {
 
 type Check = fn(&[File]) -> Vec<Finding>;
 
-const CHECKS: [Check; 11] = [
+const CHECKS: [Check; 12] = [
     arrows::only_allowed_workspace_dependencies,
     arrows::the_core_depends_on_nothing_with_effects,
     sources::no_unsafe_outside_its_modules,
@@ -58,6 +58,7 @@ const CHECKS: [Check; 11] = [
     sources::the_core_has_no_effects,
     sources::no_file_is_too_long,
     files::no_fetched_things,
+    files::nothing_of_the_emulator,
     files::no_large_files,
     files::no_registry_hosts,
     files::set_up_and_environments_agree,

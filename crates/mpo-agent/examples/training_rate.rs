@@ -15,7 +15,7 @@ use mpo_agent::{
     Actor, Config, ControlSuite, CpuLearners, EnvironmentFactory, EnvironmentLoop, EpisodeRow, Learner, LearnerFactory,
     Observer, Profile, Run, Seeds, Shape,
 };
-use mpo_replay::{Layout, ReplayBuffer};
+use mpo_replay::ReplayBuffer;
 
 /// A turn under way.
 struct Turns {
@@ -114,10 +114,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             let seeds = Seeds::new(0);
             let environment = ControlSuite.make(task, 0)?;
             let spec = environment.spec().clone();
-            let shape = Shape { observation: spec.observation_len(), action: spec.action_len() };
+            let shape = Shape::of(&spec)?;
             let step = CpuLearners.make(shape, &config.network, &config.learner, 0)?;
-            let layout = Layout { observation: shape.observation, action: shape.action };
-            let replay = ReplayBuffer::new(layout, config.replay.capacity, 1);
+            let replay = ReplayBuffer::new(shape.layout(), config.replay.capacity, 1);
             let mut writer = replay.writer(0)?;
             let mut learner = Learner::new(step, &config.replay, seeds.stream("replay"));
             let mut actor = Actor::new(&spec, &config.network, seeds.stream("actor"))?;

@@ -1,4 +1,4 @@
-//! A run's settings: defaults, then a profile, then what the algorithm needs, then a file, then single keys.
+//! A run's settings: defaults, then a profile, then what games and the algorithm need, then a file, then single keys.
 //!
 //! ```
 //! use mpo_agent::{Config, Profile};
@@ -83,6 +83,9 @@ pub struct TrainingConfig {
     pub evaluation_episodes: usize,
     /// Steps between two checkpoints. There is always one at the end.
     pub checkpoint_period: u64,
+    /// Bound beyond which rewards are clipped before they are stored; returns are counted unclipped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reward_clip: Option<f64>,
     /// Ends the run early when an evaluation's mean return reaches this.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_at_return: Option<f64>,
@@ -125,6 +128,7 @@ impl Default for TrainingConfig {
             evaluation_period: 10_000,
             evaluation_episodes: 10,
             checkpoint_period: 25_000,
+            reward_clip: None,
             stop_at_return: None,
         }
     }
@@ -133,28 +137,37 @@ impl Default for TrainingConfig {
 /// A named set of settings laid over the defaults.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Profile {
-    /// The defaults as they are: one setting for all tasks.
+    /// The defaults as they are: one setting for all tasks of control, and one for all games.
     #[default]
     Default,
-    /// The values that the paper prints, the larger networks for the humanoid included.
+    /// The values that the paper prints, the larger networks for the humanoid included; for games they are the default's.
     Paper,
 }
 
 impl Profile {
     /// The profile's files, to be applied in order.
     fn files(self, task: &str) -> Vec<(&'static str, &'static str)> {
-        match self {
-            Self::Default => Vec::new(),
-            Self::Paper => {
-                let mut files = vec![("profile paper", include_str!("../profiles/paper.toml"))];
-                if task.trim_start_matches("control/").starts_with("humanoid") {
-                    let larger = include_str!("../profiles/paper-humanoid.toml");
-                    files.push(("profile paper", larger));
-                }
-                files
+        let mut files = Vec::new();
+        if self == Self::Paper {
+            files.push(("profile paper", include_str!("../profiles/paper.toml")));
+            if task.trim_start_matches("control/").starts_with("humanoid") {
+                files.push(("profile paper", include_str!("../profiles/paper-humanoid.toml")));
             }
         }
+        if task.starts_with(ATARI) {
+            files.push(("settings of atari", include_str!("../profiles/atari.toml")));
+        }
+        files
     }
+}
+
+/// What the names of games begin with.
+const ATARI: &str = "atari/";
+
+/// What PPO needs otherwise on games than on the suite, to be applied last.
+fn ppo_on_games(algorithm: Algorithm, task: &str) -> Option<(&'static str, &'static str)> {
+    let both = algorithm == Algorithm::Ppo && task.starts_with(ATARI);
+    both.then_some(("settings of ppo on atari", include_str!("../profiles/algorithms/ppo-atari.toml")))
 }
 
 /// What an algorithm needs otherwise than MPO does, as a file to be applied after the profile's.
@@ -192,7 +205,7 @@ impl std::fmt::Display for Profile {
 }
 
 impl Config {
-    /// Lays `profile`, then what the algorithm needs, then `file`, then `sets` (dotted key, value) over the defaults; the
+    /// Lays `profile`, then what games and the algorithm need, then `file`, then `sets` (dotted key, value) over the defaults; the
     /// last word wins. A file may be partial; a value in `sets` is TOML, or else taken as a string. The same
     /// format serves experiment presets.
     ///
@@ -208,10 +221,11 @@ impl Config {
         for (key, value) in sets {
             own.add_set(key, value)?;
         }
-        // The paper's network sizes depend on the task, and some settings on the algorithm; both are said in the later
-        // layers.
+        // Some settings depend on the task, and some on the algorithm; both are said in the later layers.
         let mut layers = Layers::new();
-        for (name, text) in profile.files(&own.task()).into_iter().chain(algorithm_file(own.algorithm())) {
+        let (task, algorithm) = (own.task(), own.algorithm());
+        let files = profile.files(&task).into_iter().chain(algorithm_file(algorithm));
+        for (name, text) in files.chain(ppo_on_games(algorithm, &task)) {
             layers.add_file(Path::new(name), text)?;
         }
         layers.append(own);
@@ -293,6 +307,10 @@ impl Config {
         if training.actors > 0 && self.learner.algorithm == Algorithm::Ppo {
             let problem = "must be 0 for ppo, whose rounds of acting and learning take turns";
             return Err(value("training.actors", training.actors, problem));
+        }
+        if training.reward_clip.is_some_and(|bound| !(bound.is_finite() && bound > 0.0)) {
+            let given = training.reward_clip.unwrap_or_default();
+            return Err(value("training.reward_clip", given, "must be a finite number above 0"));
         }
         if training.stop_at_return.is_some_and(f64::is_nan) {
             return Err(value("training.stop_at_return", "nan", "must be a number"));

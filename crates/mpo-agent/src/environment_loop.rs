@@ -1,15 +1,15 @@
 //! One episode: the actor and the environment in turn, every transition into the replay.
 
 use mpo_envs::{Environment, StepType};
-use mpo_replay::TrajectoryWriter;
+use mpo_replay::{Outcome, TrajectoryWriter};
 
 use crate::AgentError;
-use crate::actor::{Actor, finite, narrow};
+use crate::actor::{Actor, finite};
 
 /// What an episode came to.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Episode {
-    /// Sum of rewards, undiscounted.
+    /// Sum of rewards, undiscounted and unclipped.
     pub episode_return: f64,
     /// Environment steps.
     pub length: u64,
@@ -21,8 +21,7 @@ pub struct EnvironmentLoop {
     pub environment: Box<dyn Environment>,
     /// The actor.
     pub actor: Actor,
-    observation: Vec<f32>,
-    next_observation: Vec<f32>,
+    reward_clip: f64,
 }
 
 impl std::fmt::Debug for EnvironmentLoop {
@@ -35,8 +34,13 @@ impl EnvironmentLoop {
     /// Joins the two.
     #[must_use]
     pub fn new(environment: Box<dyn Environment>, actor: Actor) -> Self {
-        let observation = vec![0.0; environment.spec().observation_len()];
-        Self { environment, actor, next_observation: observation.clone(), observation }
+        Self { environment, actor, reward_clip: f64::INFINITY }
+    }
+
+    /// Has rewards stored clipped to `[-bound, bound]`; returns stay what they were.
+    #[must_use]
+    pub fn clipping_rewards(self, bound: f64) -> Self {
+        Self { reward_clip: bound, ..self }
     }
 
     /// Runs one episode to its end, sampling actions. `after_step` is called once per environment
@@ -50,26 +54,24 @@ impl EnvironmentLoop {
         writer: &mut TrajectoryWriter,
         mut after_step: impl FnMut(&mut Actor) -> Result<(), AgentError>,
     ) -> Result<Episode, AgentError> {
-        let mut state = self.environment.reset()?.observation.to_vec();
-        narrow(&state, &mut self.observation)?;
-        writer.begin(&self.observation);
+        self.actor.observe(&self.environment.reset()?)?;
+        writer.begin_with(self.actor.observation());
         let mut episode = Episode { episode_return: 0.0, length: 0 };
         loop {
-            let decision = self.actor.act(&state)?;
+            let decision = self.actor.act()?;
+            let log_prob = decision.log_prob;
             let step = self.environment.step(decision.applied)?;
             finite("reward", &[step.reward])?;
             finite("discount", &[step.discount])?;
-            state.copy_from_slice(step.observation);
-            narrow(&state, &mut self.next_observation)?;
+            self.actor.observe(&step)?;
             let last = step.step_type == StepType::Last;
-            writer.push(
-                decision.action,
-                decision.log_prob,
-                step.reward as f32,
-                step.discount as f32,
-                &self.next_observation,
+            let outcome = Outcome {
+                log_prob,
+                reward: step.reward.clamp(-self.reward_clip, self.reward_clip) as f32,
+                discount: step.discount as f32,
                 last,
-            );
+            };
+            writer.push_with(self.actor.action(), outcome, self.actor.observation());
             episode.episode_return += step.reward;
             episode.length += 1;
             after_step(&mut self.actor)?;

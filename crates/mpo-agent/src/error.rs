@@ -68,6 +68,21 @@ pub enum AgentError {
         /// Numbers in an action.
         action: usize,
     },
+    /// Observations and actions of kinds that do not go together here.
+    #[error(
+        "the task has {observation} numbers{} as observation and {} actions; learners take either numbers and continuous \
+         actions, or frames and discrete actions",
+        if *frames { " and frames" } else { "" },
+        if *discrete { "discrete" } else { "continuous" }
+    )]
+    UnsupportedSpec {
+        /// Numbers in an observation.
+        observation: usize,
+        /// Whether there are frames.
+        frames: bool,
+        /// Whether actions are discrete.
+        discrete: bool,
+    },
     /// The critic would be blind to a part of the action space.
     #[error(
         "action {index} spans [{minimum}, {maximum}], but networks work on [-1, 1]; rescale the \

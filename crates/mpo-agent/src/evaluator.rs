@@ -1,10 +1,11 @@
-//! How good a policy is: whole episodes of its mean action.
+//! How good a policy is: whole episodes of its mean or most probable action.
 
 use mpo_envs::{Environment, StepType};
 
 use crate::AgentError;
 use crate::actor::{Actor, finite};
 use crate::environment_loop::Episode;
+use crate::seeds::Stream;
 
 /// An environment of its own in which every evaluation plays the same starting states.
 ///
@@ -13,6 +14,7 @@ use crate::environment_loop::Episode;
 pub struct Evaluator {
     environment: Box<dyn Environment>,
     beginning: Vec<u8>,
+    stream: Stream,
     actor: Actor,
 }
 
@@ -23,35 +25,36 @@ impl std::fmt::Debug for Evaluator {
 }
 
 impl Evaluator {
-    /// An evaluator in a fresh `environment`; the actor's noise is never used.
+    /// An evaluator in a fresh `environment`.
     #[must_use]
     pub fn new(environment: Box<dyn Environment>, actor: Actor) -> Self {
         let beginning = environment.save_state();
-        Self { environment, beginning, actor }
+        Self { environment, beginning, stream: actor.stream().clone(), actor }
     }
 
-    /// Plays `episodes` episodes with the mean of the policy that `parameters` give.
+    /// Plays `episodes` episodes as [`Actor::act_mean`] has it, of the policy that `parameters` give.
     ///
     /// # Errors
     /// The environment's or the policy's error; [`AgentError::NonFinite`] for rewards.
     pub fn evaluate(&mut self, parameters: &[f32], episodes: usize) -> Result<Vec<Episode>, AgentError> {
         self.environment.restore_state(&self.beginning)?;
+        self.actor.set_stream(self.stream.clone());
         self.actor.load(parameters);
         (0..episodes).map(|_| self.play()).collect()
     }
 
     fn play(&mut self) -> Result<Episode, AgentError> {
-        let mut state = self.environment.reset()?.observation.to_vec();
+        self.actor.observe(&self.environment.reset()?)?;
         let mut episode = Episode { episode_return: 0.0, length: 0 };
         loop {
-            let step = self.environment.step(self.actor.act_mean(&state)?)?;
+            let step = self.environment.step(self.actor.act_mean()?)?;
             finite("reward", &[step.reward])?;
             episode.episode_return += step.reward;
             episode.length += 1;
             if step.step_type == StepType::Last {
                 return Ok(episode);
             }
-            state.copy_from_slice(step.observation);
+            self.actor.observe(&step)?;
         }
     }
 }

@@ -67,6 +67,8 @@ impl Learner {
             rewards: &batch.rewards,
             discounts: &batch.discounts,
             log_probs: &batch.log_probs,
+            frames: &batch.frames,
+            discrete_actions: &batch.discrete_actions,
         })?)
     }
 

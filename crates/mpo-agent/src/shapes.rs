@@ -1,6 +1,8 @@
 //! The one place where a task's sizes become a statically-shaped learner.
 
-use mpo_nets::{LearnerConfig, LearnerStep, NetworkConfig, learner_for};
+use mpo_envs::Spec;
+use mpo_nets::{LearnerConfig, LearnerStep, NetworkConfig, PixelShape, learner_for, pixel_learner};
+use mpo_replay::{ActionLayout, Frames, TransitionLayout};
 
 use crate::AgentError;
 
@@ -9,8 +11,51 @@ use crate::AgentError;
 pub struct Shape {
     /// Numbers in an observation.
     pub observation: usize,
-    /// Numbers in an action.
+    /// Numbers in an action; one, its index, if actions are discrete.
     pub action: usize,
+    /// Sizes of the frames and number of the actions, where observations are stacks of frames and actions are discrete.
+    pub pixels: Option<PixelShape>,
+}
+
+impl Shape {
+    /// Numbers as observations, continuous actions.
+    #[must_use]
+    pub const fn vector(observation: usize, action: usize) -> Self {
+        Self { observation, action, pixels: None }
+    }
+
+    /// The sizes of an environment.
+    ///
+    /// # Errors
+    /// [`AgentError::UnsupportedSpec`] for what no learner here takes: numbers together with frames, or one of them with
+    /// the other's kind of action.
+    pub fn of(spec: &Spec) -> Result<Self, AgentError> {
+        let (observation, action) = (spec.observation_len(), spec.action_len());
+        match (spec.frame, spec.discrete_actions) {
+            (None, None) => Ok(Self::vector(observation, action)),
+            (Some(frame), Some(actions)) if observation == 0 => {
+                let pixels = PixelShape { stack: frame.stack, height: frame.height, width: frame.width, actions };
+                Ok(Self { observation, action, pixels: Some(pixels) })
+            }
+            (frame, actions) => {
+                Err(AgentError::UnsupportedSpec { observation, frames: frame.is_some(), discrete: actions.is_some() })
+            }
+        }
+    }
+
+    /// How the replay stores its transitions.
+    #[must_use]
+    pub fn layout(&self) -> TransitionLayout {
+        let Some(PixelShape { stack, height, width, actions }) = self.pixels else {
+            let action = ActionLayout::Continuous(self.action);
+            return TransitionLayout { observation: self.observation, frames: None, action };
+        };
+        TransitionLayout {
+            observation: 0,
+            frames: Some(Frames { bytes: height * width, stack }),
+            action: ActionLayout::Discrete(actions as u32),
+        }
+    }
 }
 
 /// Makes the learner of a run. Implement it, or pass a closure of the same arguments, to train a shape that is not
@@ -46,14 +91,14 @@ where
     }
 }
 
-/// Every algorithm on the CPU, for every shape in [`SHAPES`].
+/// Every algorithm on the CPU, for every shape in [`SHAPES`] and, as far as [`pixel_learner`] has them, for frames.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CpuLearners;
 
 macro_rules! shapes {
     ($($observation:literal x $action:literal,)+) => {
         /// Every shape for which a learner is compiled in: those of the 28 control tasks.
-        pub const SHAPES: &[Shape] = &[$(Shape { observation: $observation, action: $action },)+];
+        pub const SHAPES: &[Shape] = &[$(Shape::vector($observation, $action),)+];
 
         impl LearnerFactory for CpuLearners {
             fn make(
@@ -63,6 +108,9 @@ macro_rules! shapes {
                 learner: &LearnerConfig,
                 seed: u64,
             ) -> Result<Box<dyn LearnerStep>, AgentError> {
+                if let Some(pixels) = &shape.pixels {
+                    return Ok(pixel_learner(pixels, network, learner, seed)?);
+                }
                 match (shape.observation, shape.action) {
                     $(($observation, $action) => {
                         Ok(learner_for!($observation, $action, network, learner, seed)?)
@@ -103,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_shape_that_is_not_compiled_in_names_the_line_to_add() {
-        let shape = Shape { observation: 7, action: 3 };
+        let shape = Shape::vector(7, 3);
         let made = CpuLearners.make(shape, &NetworkConfig::default(), &LearnerConfig::default(), 0);
         let message = made.err().expect("there is no 7 x 3").to_string();
         assert!(message.contains("`7 x 3,`") && message.contains("shapes.rs"), "{message}");
@@ -111,10 +159,8 @@ mod tests {
 
     #[test]
     fn every_control_task_has_a_shape_and_no_shape_is_idle() {
-        let tasks: std::collections::HashSet<Shape> = mpo_envs::suite::tasks()
-            .iter()
-            .map(|task| Shape { observation: task.observation, action: task.action })
-            .collect();
+        let tasks: std::collections::HashSet<Shape> =
+            mpo_envs::suite::tasks().iter().map(|task| Shape::vector(task.observation, task.action)).collect();
         assert_eq!(tasks, SHAPES.iter().copied().collect());
     }
 }

@@ -41,7 +41,7 @@ pub enum Command {
 /// `mpo train`
 #[derive(Args, Debug)]
 pub struct TrainOptions {
-    /// Task, as `mpo tasks` lists it: control/cheetah-run
+    /// Task, as `mpo tasks` lists it: control/cheetah-run, atari/pong
     #[arg(required_unless_present = "resume")]
     pub task: Option<String>,
     /// Go on with this run from its newest checkpoint
@@ -104,20 +104,40 @@ pub struct PlayOptions {
     /// How long to play, in seconds of the task's time
     #[arg(long, value_name = "S", default_value_t = 10.0, value_parser = parse_seconds)]
     pub seconds: f64,
-    /// Pixels
-    #[arg(long, value_name = "WIDTHxHEIGHT", default_value = "320x240", value_parser = parse_size)]
-    pub size: (usize, usize),
+    /// Pixels [default: 320x240; of a game's screen, or of frames, several per pixel]
+    #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = parse_size)]
+    pub size: Option<(usize, usize)>,
     /// Seed of the environment
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u32,
+    /// What draws
+    #[arg(long, value_enum, value_name = "NAME", default_value_t = RendererName::Cpu)]
+    pub renderer: RendererName,
 }
 
 /// `mpo tasks`
 #[derive(Args, Debug)]
 pub struct TasksOptions {
+    /// Also list every Atari game with its number of actions
+    #[arg(long)]
+    pub atari: bool,
     /// Also take a picture of every task: DIR/TASK.png each, and all in DIR/contact-sheet.png
     #[arg(long, value_name = "DIR")]
     pub pictures: Option<PathBuf>,
+    /// What draws
+    #[arg(long, value_enum, value_name = "NAME", default_value_t = RendererName::Cpu, requires = "pictures")]
+    pub renderer: RendererName,
+}
+
+/// What draws pictures.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum RendererName {
+    /// A ray caster that needs nothing, and draws the same pixels on every machine
+    Cpu,
+    /// MuJoCo's own renderer, with textures and meshes, through the system's EGL
+    Egl,
+    /// The one through EGL where that works, else the ray caster
+    Auto,
 }
 
 /// `mpo plot`
@@ -145,7 +165,7 @@ pub struct TableOptions {
     /// Run directories, or folders of them
     #[arg(required = true, value_name = "RUNS")]
     pub runs: Vec<PathBuf>,
-    /// Also write the table as CSV
+    /// Also write the table as CSV; a second one of games goes to FILE with -atari in its name
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
     /// Also write the table as Markdown
@@ -159,8 +179,12 @@ pub struct TableOptions {
 /// Suites that published figures exist for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum Suite {
-    /// The control suite's tasks
+    /// The control suite's tasks, and whatever is no game
     ControlSuite,
+    /// Atari games
+    Atari,
+    /// Both, a table each
+    All,
 }
 
 /// `mpo experiment`
@@ -177,7 +201,7 @@ pub struct ExperimentOptions {
     /// Seeds per task, in place of the file's
     #[arg(long, value_name = "N", value_parser = parse_seed_count)]
     pub seeds: Option<u64>,
-    /// Only the tasks whose name matches, as 'cartpole-*'
+    /// Only the tasks whose name matches, as 'cartpole-*' or 'atari/b*'
     #[arg(long, value_name = "GLOB")]
     pub tasks: Option<String>,
     /// Say what would be trained and for how long, and stop
@@ -188,7 +212,7 @@ pub struct ExperimentOptions {
 /// `mpo random`
 #[derive(Args, Debug)]
 pub struct RandomOptions {
-    /// Tasks [default: all]
+    /// Tasks [default: the control suite's]
     #[arg(value_name = "TASK")]
     pub tasks: Vec<String>,
     /// Episodes per task

@@ -1,11 +1,13 @@
 //! Pictures of environments, and a sheet of many with their names.
 
 use anyhow::{Context as _, anyhow};
-use mpo_envs::{Environment, render::Renderer};
+use mpo_envs::{Environment, FrameSpec, Screen, mujoco::EglRenderer, render::Renderer, suite};
 use plotters::{
     prelude::*,
     style::text_anchor::{HPos, Pos, VPos},
 };
+
+use crate::cli::RendererName;
 
 /// Rays per pixel and direction: edges of single rays look torn.
 const SUPERSAMPLING: usize = 2;
@@ -16,6 +18,96 @@ const MARGIN: usize = 6;
 const CAPTION: usize = 18;
 const FONT_SIZE: f64 = 15.0;
 const INK: RGBColor = RGBColor(40, 44, 52);
+
+/// Makes renderers of the kind that was asked for, and environments for them.
+#[derive(Debug)]
+pub struct Artist {
+    egl: bool,
+    /// What there is to say about the choice, as a line of its own; empty when there was none.
+    pub note: String,
+}
+
+impl Artist {
+    /// Looks for EGL where it may be used, for pictures of the given size.
+    ///
+    /// # Errors
+    /// If EGL was asked for and cannot be used.
+    pub fn new(renderer: RendererName, (width, height): (usize, usize)) -> anyhow::Result<Self> {
+        match (renderer, (renderer != RendererName::Cpu).then(|| EglRenderer::new(width, height))) {
+            (RendererName::Egl, Some(Err(error))) => Err(error.into()),
+            (_, Some(Err(error))) => Ok(Self { egl: false, note: format!("drawn by the ray caster: {error}\n") }),
+            (_, Some(Ok(_))) => {
+                Ok(Self { egl: true, note: "drawn by MuJoCo's own renderer, through EGL\n".to_owned() })
+            }
+            (_, None) => Ok(Self { egl: false, note: String::new() }),
+        }
+    }
+
+    /// The environment of a task, with the textures that its pictures show.
+    ///
+    /// # Errors
+    /// Those of [`mpo_envs::load`].
+    pub fn load(&self, task: &str, seed: u32) -> anyhow::Result<Box<dyn Environment>> {
+        match suite::find(task) {
+            Ok(info) if self.egl => Ok(suite::load_textured(info.name, seed)?),
+            _ => Ok(mpo_envs::load(task, seed)?),
+        }
+    }
+
+    /// A canvas for the frames of a film.
+    ///
+    /// # Errors
+    /// If they are too large for EGL's driver.
+    pub fn canvas(&self, size: (usize, usize)) -> anyhow::Result<Canvas> {
+        self.canvas_of(size, 1)
+    }
+
+    /// A canvas for pictures with smooth edges, which OpenGL's are already.
+    ///
+    /// # Errors
+    /// If they are too large for EGL's driver.
+    pub fn fine_canvas(&self, size: (usize, usize)) -> anyhow::Result<Canvas> {
+        self.canvas_of(size, if self.egl { 1 } else { SUPERSAMPLING })
+    }
+
+    fn canvas_of(&self, (width, height): (usize, usize), fineness: usize) -> anyhow::Result<Canvas> {
+        let (wide, high) = (width * fineness, height * fineness);
+        let drawer =
+            if self.egl { Drawer::Egl(EglRenderer::new(wide, high)?) } else { Drawer::Cpu(Renderer::new(wide, high)) };
+        Ok(Canvas { drawer, width, height, fineness })
+    }
+}
+
+/// A renderer with the memory for its frames.
+#[derive(Debug)]
+pub struct Canvas {
+    drawer: Drawer,
+    width: usize,
+    height: usize,
+    /// Rays per pixel and direction.
+    fineness: usize,
+}
+
+#[derive(Debug)]
+enum Drawer {
+    Cpu(Renderer),
+    Egl(EglRenderer),
+}
+
+impl Canvas {
+    /// What the environment's first camera sees of its present state: red, green and blue of every ray, row by row from
+    /// the upper left.
+    ///
+    /// # Errors
+    /// If the environment, called `task`, draws no pictures, or the driver gives up.
+    pub fn frame(&mut self, environment: &mut dyn Environment, task: &str) -> anyhow::Result<&[u8]> {
+        let nothing = || format!("{task} draws no pictures");
+        match &mut self.drawer {
+            Drawer::Cpu(renderer) => Ok(renderer.frame(&environment.scene(0).with_context(nothing)?)),
+            Drawer::Egl(renderer) => Ok(renderer.frame(environment.physics().with_context(nothing)?, 0)?),
+        }
+    }
+}
 
 /// Red, green and blue of every pixel, row by row from the upper left.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,26 +124,50 @@ impl Picture {
     /// What the environment's first camera sees of its present state.
     ///
     /// # Errors
-    /// If the environment, called `task`, draws no pictures.
-    pub fn take(
-        environment: &mut dyn Environment,
-        task: &str,
-        (width, height): (usize, usize),
-    ) -> anyhow::Result<Self> {
-        let scene = environment.scene(0).with_context(|| format!("{task} draws no pictures"))?;
-        let mut renderer = Renderer::new(width * SUPERSAMPLING, height * SUPERSAMPLING);
-        let fine = renderer.frame(&scene);
+    /// Those of [`Canvas::frame`].
+    pub fn take(canvas: &mut Canvas, environment: &mut dyn Environment, task: &str) -> anyhow::Result<Self> {
+        let Canvas { width, height, fineness, .. } = *canvas;
+        let fine = canvas.frame(environment, task)?;
         let mut pixels = Vec::with_capacity(3 * width * height);
         for index in 0..3 * width * height {
             let (row, column, colour) = (index / 3 / width, index / 3 % width, index % 3);
             let mut sum = 0;
-            for y in 0..SUPERSAMPLING {
-                let start = ((row * SUPERSAMPLING + y) * width + column) * SUPERSAMPLING * 3 + colour;
-                sum += (0..SUPERSAMPLING).map(|x| u32::from(fine[start + 3 * x])).sum::<u32>();
+            for y in 0..fineness {
+                let start = ((row * fineness + y) * width + column) * fineness * 3 + colour;
+                sum += (0..fineness).map(|x| u32::from(fine[start + 3 * x])).sum::<u32>();
             }
-            pixels.push((sum / (SUPERSAMPLING * SUPERSAMPLING) as u32) as u8);
+            pixels.push((sum / (fineness * fineness) as u32) as u8);
         }
         Ok(Self { width, height, pixels })
+    }
+
+    /// A game's own screen.
+    #[must_use]
+    pub fn of_screen(screen: Screen) -> Self {
+        Self { width: screen.width, height: screen.height, pixels: screen.rgb }
+    }
+
+    /// A grey frame as an agent sees it.
+    #[must_use]
+    pub fn of_frame(spec: FrameSpec, frame: &[u8]) -> Self {
+        Self { width: spec.width, height: spec.height, pixels: frame.iter().flat_map(|&grey| [grey; 3]).collect() }
+    }
+
+    /// The picture with other sides, each pixel that of the old one which lies there: edges stay sharp.
+    ///
+    /// # Panics
+    /// If the picture has no pixel.
+    #[must_use]
+    pub fn resized(&self, (width, height): (usize, usize)) -> Self {
+        let mut pixels = Vec::with_capacity(3 * width * height);
+        for y in 0..height {
+            let row = y * self.height / height * self.width;
+            for x in 0..width {
+                let at = 3 * (row + x * self.width / width);
+                pixels.extend_from_slice(&self.pixels[at..at + 3]);
+            }
+        }
+        Self { width, height, pixels }
     }
 
     /// The picture as a PNG file.
@@ -130,6 +246,19 @@ mod tests {
             assert!(caption, "no name below picture {index}");
         }
         assert_eq!(pixel(sheet.width - 1, sheet.height - 1), 255);
+    }
+
+    #[test]
+    fn an_enlarged_frame_keeps_its_pixels() {
+        let spec = FrameSpec { height: 2, width: 3, stack: 1 };
+        let small = Picture::of_frame(spec, &[1, 2, 3, 4, 5, 6]);
+        let large = small.resized((6, 4));
+        assert_eq!((large.width, large.height), (6, 4));
+        let greys: Vec<u8> = large.pixels.iter().step_by(3).copied().collect();
+        assert_eq!(greys[..12], [1, 1, 2, 2, 3, 3, 1, 1, 2, 2, 3, 3]);
+        assert_eq!(greys[12..], [4, 4, 5, 5, 6, 6, 4, 4, 5, 5, 6, 6]);
+        assert!(large.pixels.chunks_exact(3).all(|pixel| pixel[0] == pixel[1] && pixel[1] == pixel[2]));
+        assert_eq!(large.resized((3, 2)), small);
     }
 
     #[test]

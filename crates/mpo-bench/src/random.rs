@@ -9,12 +9,12 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use serde::{Deserialize, Serialize};
 
-use crate::{cli::RandomOptions, output, summary};
+use crate::{catalogue, cli::RandomOptions, output, summary};
 
 /// Return of uniformly random actions on one task.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Baseline {
-    /// Suite name, `cartpole-swingup`.
+    /// Short name, `cartpole-swingup`, `atari/pong`.
     pub task: String,
     /// Mean return over the episodes.
     pub mean: f64,
@@ -47,18 +47,18 @@ pub fn mean_return(task: &str) -> Option<f64> {
 /// Runs `mpo random`: prints one CSV row per task, in the format of `data/random.csv`.
 ///
 /// # Errors
-/// If a task is unknown, `MuJoCo` is missing or an episode fails.
+/// If a task is unknown, `MuJoCo` or ALE is missing, or an episode fails.
 pub fn command(options: &RandomOptions) -> anyhow::Result<()> {
     let mut tasks = Vec::new();
     for name in &options.tasks {
-        tasks.push(suite::find(name)?);
+        tasks.push(catalogue::find(name)?);
     }
     if tasks.is_empty() {
-        tasks.extend(suite::tasks());
+        tasks.extend(suite::tasks().iter().map(|task| task.name.to_owned()));
     }
     let mut writer = csv::Writer::from_writer(Vec::new());
     for task in tasks {
-        let baseline = measure(task.name, options.episodes, options.seed)?;
+        let baseline = measure(&task, options.episodes, options.seed)?;
         writer.serialize(Baseline {
             mean: (baseline.mean * 100.0).round() / 100.0,
             std: (baseline.std * 100.0).round() / 100.0,
@@ -71,17 +71,17 @@ pub fn command(options: &RandomOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Plays `episodes` episodes of `task` with actions drawn uniformly within their bounds. The environment and the
-/// actions have a stream each, both seeded with `seed`.
+/// Plays `episodes` episodes of `task` with actions drawn uniformly, within their bounds or of all discrete ones. The
+/// environment and the actions have a stream each, both seeded with `seed`.
 ///
 /// # Errors
 /// If the environment cannot be loaded or an episode fails.
 pub fn measure(task: &str, episodes: usize, seed: u32) -> anyhow::Result<Baseline> {
-    let mut environment = suite::load(task, seed)?;
-    let bounds: Vec<(f64, f64)> = {
-        let spec = environment.spec();
-        spec.action_minimum.iter().copied().zip(spec.action_maximum.iter().copied()).collect()
-    };
+    let mut environment = mpo_envs::load(task, seed)?;
+    let spec = environment.spec();
+    let bounds: Vec<(f64, f64)> =
+        spec.action_minimum.iter().copied().zip(spec.action_maximum.iter().copied()).collect();
+    let discrete = spec.discrete_actions;
     let mut noise = Xoshiro256PlusPlus::seed_from_u64(u64::from(seed));
     let mut action = vec![0.0; bounds.len()];
     let mut returns = Vec::with_capacity(episodes);
@@ -90,9 +90,7 @@ pub fn measure(task: &str, episodes: usize, seed: u32) -> anyhow::Result<Baselin
         environment.reset().with_context(context)?;
         let mut total = 0.0;
         loop {
-            for (value, &(minimum, maximum)) in action.iter_mut().zip(&bounds) {
-                *value = minimum + (maximum - minimum) * noise.random::<f64>();
-            }
+            draw(discrete, &bounds, &mut noise, &mut action);
             let step = environment.step(&action).with_context(context)?;
             total += step.reward;
             if step.step_type == StepType::Last {
@@ -104,18 +102,50 @@ pub fn measure(task: &str, episodes: usize, seed: u32) -> anyhow::Result<Baselin
     Ok(Baseline { task: task.to_owned(), mean: summary::mean(&returns), std: summary::std(&returns), episodes })
 }
 
+/// A uniformly random action: one of so many, or numbers within bounds.
+fn draw(discrete: Option<usize>, bounds: &[(f64, f64)], noise: &mut Xoshiro256PlusPlus, action: &mut [f64]) {
+    for (value, &(minimum, maximum)) in action.iter_mut().zip(bounds) {
+        *value = match discrete {
+            Some(count) => noise.random_range(0..count) as f64,
+            None => minimum + (maximum - minimum) * noise.random::<f64>(),
+        };
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
+    fn every_discrete_action_is_as_likely() {
+        let mut noise = Xoshiro256PlusPlus::seed_from_u64(1);
+        let (mut counts, mut action) = ([0_usize; 6], [0.0]);
+        for _ in 0..6_000 {
+            draw(Some(6), &[(0.0, 5.0)], &mut noise, &mut action);
+            counts[action[0] as usize] += 1;
+        }
+        assert!(counts.iter().all(|count| (850..=1150).contains(count)), "{counts:?}");
+    }
+
+    #[test]
     fn the_checked_in_file_names_registered_tasks_once() {
         let mut seen = std::collections::BTreeSet::new();
         for baseline in measured() {
-            assert!(suite::find(&baseline.task).is_ok(), "{} is no task", baseline.task);
+            assert_eq!(catalogue::find(&baseline.task).ok().as_ref(), Some(&baseline.task), "no task's short name");
             assert!(seen.insert(&baseline.task), "{} stands twice", baseline.task);
-            assert!((0.0..=1000.0).contains(&baseline.mean), "{baseline:?}");
+            if let Some((lowest, highest)) = catalogue::range(&baseline.task) {
+                assert!((lowest..=highest).contains(&baseline.mean), "{baseline:?}");
+            }
             assert!(baseline.episodes > 0, "{baseline:?}");
         }
+        assert!(crate::atari::HEADLINE.iter().all(|&(task, _)| mean_return(task).is_some()));
+    }
+
+    #[test]
+    fn chance_catches_one_in_four() {
+        let baseline = measure("example/catch", 2_000, 0).expect("the task needs nothing");
+        // Three of twelve columns are above the paddle: one in four is caught.
+        assert!((baseline.mean + 0.5).abs() < 0.06, "{baseline:?}");
+        assert_eq!(measure("example/catch", 2_000, 0).ok().map(|again| again.mean), Some(baseline.mean));
     }
 }

@@ -12,7 +12,7 @@ use anyhow::{Context as _, bail};
 use mpo_agent::Algorithm;
 use serde::Deserialize;
 
-use crate::summary;
+use crate::{catalogue, summary};
 
 /// One evaluation: the returns of its episodes.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,7 +36,7 @@ impl Evaluation {
 pub struct Record {
     /// The directory.
     pub dir: PathBuf,
-    /// Suite name of the task, without `control/`.
+    /// The task's short name: `walker-walk`, `atari/pong`.
     pub task: String,
     /// The run's seed.
     pub seed: u64,
@@ -59,10 +59,15 @@ impl Record {
         self.scores(limit).next_back()
     }
 
-    /// The best mean return of any evaluation at or before step `limit`. It is a maximum over noisy figures and so
-    /// flatters; tables show [`Record::final_score`].
+    /// The best mean return of any evaluation at or before step `limit`, but for that of the untrained policy if there are others. It
+    /// is a maximum over noisy figures and so
+    /// flatters; the suite's tables show [`Record::final_score`], those of Atari both.
     pub fn best_score(&self, limit: u64) -> Option<f64> {
-        self.scores(limit).max_by(f64::total_cmp)
+        let untrained = match self.evaluations[..] {
+            [ref first, ref second, ..] => usize::from(first.step == 0 && second.step <= limit),
+            _ => 0,
+        };
+        self.scores(limit).skip(untrained).max_by(f64::total_cmp)
     }
 
     fn scores(&self, limit: u64) -> impl DoubleEndedIterator<Item = f64> {
@@ -120,7 +125,7 @@ pub fn read(dir: &Path) -> anyhow::Result<Record> {
     let text = fs::read_to_string(&path)
         .with_context(|| format!("{} is no run directory: it holds no config.toml", dir.display()))?;
     let identity: Identity = toml::from_str(&text).with_context(|| format!("cannot read {}", path.display()))?;
-    let task = identity.task.strip_prefix("control/").unwrap_or(&identity.task);
+    let task = catalogue::short(&identity.task);
     Ok(Record {
         dir: dir.to_owned(),
         task: task.to_owned(),
@@ -136,11 +141,13 @@ pub fn read(dir: &Path) -> anyhow::Result<Record> {
 /// The name of the folder above the task's, if the run's directory is `GROUP/TASK/seed-N`.
 fn group(dir: &Path, task: &str) -> Option<String> {
     let dir = std::path::absolute(dir).ok()?;
-    let parent = dir.parent().filter(|parent| parent.file_name().is_some_and(|name| name == task))?;
-    Some(parent.parent()?.file_name()?.to_str()?.to_owned())
+    // A game's folder is two: `atari/pong`.
+    let parent = dir.parent().filter(|parent| parent.ends_with(task))?;
+    let above = parent.ancestors().nth(Path::new(task).components().count())?;
+    Some(above.file_name()?.to_str()?.to_owned())
 }
 
-/// Every run directory at or below `roots` (four levels at most: `PRESET/ALGORITHM/TASK/seed-N`), sorted by path.
+/// Every run directory at or below `roots` (five levels at most: `PRESET/ALGORITHM/atari/GAME/seed-N`), sorted by path.
 ///
 /// # Errors
 /// If a root does not exist, holds no run, or a run does not parse.
@@ -151,7 +158,7 @@ pub fn find(roots: &[PathBuf]) -> anyhow::Result<Vec<Record>> {
             bail!("there is no directory {}: give a run directory or a folder of them", root.display());
         }
         let before = records.len();
-        descend(root, 4, &mut records)?;
+        descend(root, 5, &mut records)?;
         if records.len() == before {
             bail!(
                 "{} holds no run: none of its folders has a config.toml (make one with `mpo train TASK`)",

@@ -2,12 +2,13 @@
 
 use std::{fmt::Write as _, path::Path};
 
-use mpo_envs::{examples, suite};
+use mpo_envs::{atari as emulator, examples, suite};
 
 use crate::{
-    cli::TasksOptions,
+    atari,
+    cli::{RendererName, TasksOptions},
     output,
-    pictures::{self, Picture},
+    pictures::{self, Artist, Picture},
 };
 
 /// Pixels of a task's own picture, and of its place on the sheet.
@@ -16,28 +17,32 @@ const SMALL: (usize, usize) = (128, 96);
 /// The start state that is shown.
 const SEED: u32 = 1;
 
-/// Runs `mpo tasks`: one line per task with its sizes; with `--pictures` also what each looks like.
+/// Runs `mpo tasks`: one line per task with its sizes, of games a few words or, with `--atari`, all; with `--pictures` also what
+/// each of the suite looks like.
 ///
 /// # Errors
-/// If standard output or a picture cannot be written, or, for pictures, a task cannot be loaded.
+/// If standard output or a picture cannot be written, or, for pictures, a task cannot be loaded or EGL cannot be used.
 pub fn command(options: &TasksOptions) -> anyhow::Result<()> {
     output::print(&list())?;
-    options.pictures.as_deref().map_or(Ok(()), take_pictures)
+    output::print(&games(options.atari))?;
+    options.pictures.as_deref().map_or(Ok(()), |folder| take_pictures(folder, options.renderer))
 }
 
 /// Writes a picture of each of the suite's tasks, and the contact sheet.
-fn take_pictures(folder: &Path) -> anyhow::Result<()> {
+fn take_pictures(folder: &Path, renderer: RendererName) -> anyhow::Result<()> {
+    let artist = Artist::new(renderer, SIZE)?;
+    let (mut canvas, mut small_canvas) = (artist.fine_canvas(SIZE)?, artist.fine_canvas(SMALL)?);
     let mut small = Vec::new();
     for task in suite::tasks() {
-        let mut environment = suite::load(task.name, SEED)?;
+        let mut environment = artist.load(task.name, SEED)?;
         environment.reset()?;
-        let picture = Picture::take(environment.as_mut(), task.name, SIZE)?;
+        let picture = Picture::take(&mut canvas, environment.as_mut(), task.name)?;
         output::save(&folder.join(format!("{}.png", task.name)), &picture.png()?)?;
-        small.push((task.name, Picture::take(environment.as_mut(), task.name, SMALL)?));
+        small.push((task.name, Picture::take(&mut small_canvas, environment.as_mut(), task.name)?));
     }
     let sheet = folder.join("contact-sheet.png");
     output::save(&sheet, &pictures::sheet(&small)?.png()?)?;
-    output::print(&format!("\n{} pictures, all of them in {}\n", small.len(), sheet.display()))
+    output::print(&format!("\n{} pictures, all of them in {}\n{}", small.len(), sheet.display(), artist.note))
 }
 
 fn list() -> String {
@@ -45,29 +50,64 @@ fn list() -> String {
         "{:<32}  {:>12}  {:>7}  {:>12}  {:>13}  {:>5}  {:>8}\n",
         "task", "observations", "actions", "control step", "time limit", "paper", "headline"
     );
-    let mut line = |name: &str, observation, action, step: f64, steps: usize, paper: bool, headline: bool| {
-        let seconds = step * steps as f64;
-        let limit = format!("{steps} = {} s", (1e6 * seconds).round() / 1e6);
-        let mark = |yes| if yes { "yes" } else { "" };
-        let text = format!(
-            "{name:<32}  {observation:>12}  {action:>7}  {step:>10} s  {limit:>13}  {:>5}  {:>8}",
-            mark(paper),
-            mark(headline)
-        );
-        let _ = writeln!(out, "{}", text.trim_end());
-    };
+    let mut line =
+        |name: &str, observation: &str, action: &str, step: f64, steps: usize, paper: bool, headline: bool| {
+            let seconds = step * steps as f64;
+            let limit = format!("{steps} = {} s", (1e6 * seconds).round() / 1e6);
+            let mark = |yes| if yes { "yes" } else { "" };
+            let text = format!(
+                "{name:<32}  {observation:>12}  {action:>7}  {step:>10} s  {limit:>13}  {:>5}  {:>8}",
+                mark(paper),
+                mark(headline)
+            );
+            let _ = writeln!(out, "{}", text.trim_end());
+        };
     for task in suite::tasks() {
         let name = format!("control/{}", task.name);
         let (step, steps) = (task.control_timestep, task.episode_steps);
-        line(&name, task.observation, task.action, step, steps, task.paper, task.headline);
+        let (observation, action) = (task.observation.to_string(), task.action.to_string());
+        line(&name, &observation, &action, step, steps, task.paper, task.headline);
     }
     for task in examples::tasks() {
-        line(task.name, task.observation, task.action, task.control_timestep, task.episode_steps, false, false);
+        let observation = match task.frame {
+            Some(frame) => format!("{}x{}x{}", frame.stack, frame.height, frame.width),
+            None => task.observation.to_string(),
+        };
+        let action = task.discrete_actions.map_or(task.action.to_string(), |count| format!("1 of {count}"));
+        line(task.name, &observation, &action, task.control_timestep, task.episode_steps, false, false);
     }
-    out += "\ntime limit: steps of an episode, and their length in the task's time\n\
+    out += "\nobservations: numbers, or frames x rows x columns of pixels; actions: numbers, or one of so many\n\
+            time limit: steps of an episode, and their length in the task's time\n\
             paper: the text of the MPO paper names the task or its domain\n\
             headline: one of the 18 tasks that published MPO figures exist for\n";
     out
+}
+
+/// Columns of the list of games, and the width of each.
+const COLUMNS: usize = 4;
+const COLUMN: usize = 28;
+
+/// The block on Atari games.
+fn games(all: bool) -> String {
+    let games = emulator::games();
+    let paper: Vec<&str> = atari::HEADLINE.iter().map(|&(task, _)| task).collect();
+    let mut out = format!(
+        "\n{} Atari games, 4x84x84 observations, a step of {} frames\nthe paper's: {}\n",
+        games.len(),
+        atari::FRAMES_PER_STEP,
+        paper.join(", ")
+    );
+    if !all {
+        return out + "mpo tasks --atari lists them; cargo xtask setup atari makes them playable\n";
+    }
+    for row in games.chunks(COLUMNS) {
+        let mut line = String::new();
+        for game in row {
+            let _ = write!(line, "{:<COLUMN$}", format!("{} {}", game.name, game.actions));
+        }
+        let _ = writeln!(out, "{}", line.trim_end());
+    }
+    out + "with the number of actions; cargo xtask setup atari makes them playable\n"
 }
 
 #[cfg(test)]
@@ -85,10 +125,24 @@ mod tests {
         assert_eq!(cells("control/cheetah-run"), ["17", "6", "0.01", "s", "1000", "=", "10", "s", "yes"]);
         assert_eq!(cells("control/walker-run")[4..], ["1000", "=", "25", "s", "yes", "yes"]);
         assert_eq!(cells("example/pendulum"), ["3", "1", "0.05", "s", "200", "=", "10", "s"]);
+        assert_eq!(cells("example/catch")[..4], ["4x36x36", "1", "of", "3"]);
         assert_eq!(list.matches("control/").count(), suite::tasks().len());
         assert_eq!(list.matches("example/").count(), examples::tasks().len());
         let headlines = list.lines().filter(|line| line.starts_with("control/") && line.len() > 95).count();
         assert_eq!(headlines, 18, "{list}");
+    }
+
+    #[test]
+    fn games_are_told_in_short_or_all_of_them() {
+        let short = games(false);
+        assert!(short.lines().count() == 4 && short.contains("atari/qbert"), "{short}");
+        let all = games(true);
+        for game in emulator::games() {
+            let cell = format!("{} {}", game.name, game.actions);
+            assert!(cell.len() < COLUMN, "{cell} needs a wider column");
+            assert!(all.lines().any(|line| format!("{line}  ").contains(&format!("{cell}  "))), "{cell}:\n{all}");
+        }
+        assert!(all.lines().all(|line| line.chars().count() <= 130), "{all}");
     }
 
     #[test]

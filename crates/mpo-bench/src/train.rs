@@ -6,6 +6,7 @@ use anyhow::bail;
 use mpo_agent::{Algorithm, Config, Outcome, Parts, Reason, Run};
 
 use crate::{
+    catalogue,
     cli::TrainOptions,
     interrupt::{self, Ending},
     output,
@@ -16,7 +17,7 @@ use crate::{
 /// Runs `mpo train`.
 ///
 /// # Errors
-/// If the settings are wrong, a run is already there (or, with `--resume`, is not), `MuJoCo` is missing, or training
+/// If the settings are wrong, a run is already there (or, with `--resume`, is not), `MuJoCo` or ALE is missing, or training
 /// fails.
 pub fn command(options: &TrainOptions) -> anyhow::Result<Ending> {
     match &options.resume {
@@ -52,7 +53,7 @@ fn start(options: &TrainOptions) -> anyhow::Result<Ending> {
 /// The runs that the options ask for.
 fn jobs(options: &TrainOptions) -> anyhow::Result<Vec<Job>> {
     let full_name = mpo_envs::full_name(options.task.as_deref().unwrap_or_default())?;
-    let task = full_name.strip_prefix("control/").unwrap_or(&full_name);
+    let task = catalogue::short(&full_name);
     // Without either option the seed is the settings' own.
     let seeds: Vec<Option<u64>> = match &options.seeds {
         Some(seeds) => seeds.clone().map(Some).collect(),
@@ -81,7 +82,7 @@ fn jobs(options: &TrainOptions) -> anyhow::Result<Vec<Job>> {
 /// What to call a run.
 #[must_use]
 pub fn name(task: &str, seed: u64) -> String {
-    format!("{} seed {seed}", task.strip_prefix("control/").unwrap_or(task))
+    format!("{} seed {seed}", catalogue::short(task))
 }
 
 /// Reports what became of each job.

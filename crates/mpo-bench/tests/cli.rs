@@ -7,6 +7,7 @@ use std::{fs, path::Path};
 use assert_cmd::Command;
 use common::{rising, write_run, write_run_of};
 use mpo_agent::{Parts, Shape};
+use mpo_envs::{FrameSpec, Spec};
 
 /// Runs `mpo` in an empty folder without any cache; returns exit code, standard output and standard error.
 fn mpo(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
@@ -45,7 +46,7 @@ fn wrong_usage_is_two() {
     fails(folder.path(), &["train", "cheetah-run", "--set", "nothing"], 2, &["a setting is KEY=VALUE"]);
     fails(folder.path(), &["train", "--resume", "x", "--steps", "5"], 2, &["cannot be used with"]);
     fails(folder.path(), &["train", "cheetah-run", "--profile", "papr"], 2, &["`default` and `paper`"]);
-    fails(folder.path(), &["table", "atari", "."], 2, &["control-suite"]);
+    fails(folder.path(), &["table", "arcade", "."], 2, &["control-suite", "atari", "all"]);
     let arguments = ["train", "cheetah-run", "--algorithm", "dppg"];
     fails(folder.path(), &arguments, 2, &["invalid value 'dppg'", "mpo_joint_kl", "'ddpg'", "actor_critic"]);
     fails(folder.path(), &["train", "--resume", "x", "--algorithm", "epg"], 2, &["cannot be used with"]);
@@ -293,14 +294,33 @@ fn experiments() -> Vec<std::path::PathBuf> {
 #[test]
 fn every_experiment_of_the_repository_parses() {
     let files = experiments();
-    assert!(files.len() >= 13, "{files:?}");
+    assert!(files.len() >= 17, "{files:?}");
     for file in files {
         let folder = folder();
         let name = file.display().to_string();
         let (code, stdout, stderr) = mpo(folder.path(), &["experiment", &name, "--runs", "out", "--dry-run"]);
         assert_eq!(code, 0, "{name}: {stderr}");
-        assert!(stdout.lines().count() > 3, "{name}: {stdout}");
+        assert!(stdout.lines().count() >= 3, "{name}: {stdout}");
     }
+}
+
+/// A shape of the task's kind, without what its environment needs at run time.
+fn shape(task: &str) -> Shape {
+    let (side, actions) = match mpo_envs::atari::find(task) {
+        Ok(game) if game.name == task => (84, game.actions),
+        _ if task == "example/catch" => (36, 3),
+        _ => return Shape::vector(3, 1),
+    };
+    let spec = Spec {
+        observation: Vec::new(),
+        frame: Some(FrameSpec { height: side, width: side, stack: 4 }),
+        discrete_actions: Some(actions),
+        action_minimum: vec![0.0],
+        action_maximum: vec![actions as f64 - 1.0],
+        control_timestep: 0.1,
+        episode_steps: 10,
+    };
+    Shape::of(&spec).expect("frames with discrete actions have a shape")
 }
 
 /// A network of a width that is not compiled in would fail after hours, at its run's turn.
@@ -311,8 +331,8 @@ fn every_learner_of_the_repositorys_experiments_can_be_made() {
         let experiment = mpo_bench::experiment::Experiment::read(&file).expect("the file is right");
         for job in experiment.jobs(Path::new("out"), Some(1), None).expect("its settings are right") {
             let (network, learner) = (&job.config.network, &job.config.learner);
-            if made.insert(format!("{network:?} {learner:?}")) {
-                let shape = Shape { observation: 3, action: 1 };
+            let shape = shape(&job.config.task);
+            if made.insert(format!("{network:?} {learner:?} {}", shape.pixels.is_some())) {
                 let result = Parts::default().learners.make(shape, network, learner, 0);
                 assert!(result.is_ok(), "{}: {}: {:?}", file.display(), job.name, result.err());
             }

@@ -272,4 +272,24 @@ fn an_episode_can_be_filmed() {
     assert!(bytes.starts_with(b"GIF89a") && bytes.ends_with(&[0x3b]), "a whole GIF");
     let [width, height] = [6, 8].map(|i| u16::from_le_bytes([bytes[i], bytes[i + 1]]));
     assert_eq!((width, height), (64, 48));
+
+    // Without a list of drivers no EGL finds one.
+    let play = |renderer: &str, drivers: bool| {
+        let mut command = Command::new(program());
+        command.arg("play").arg(&run).arg("--gif").arg(&film).arg("--png").arg(&picture);
+        command.args(["--seconds", "0.2", "--size", "64x48", "--renderer", renderer]);
+        if !drivers {
+            command.env("__EGL_VENDOR_LIBRARY_FILENAMES", "/dev/null");
+        }
+        command
+    };
+    let by_rays = fs::read(&picture).expect("the picture is there");
+    fails(&mut play("egl", false), &["MuJoCo's own renderer", "libegl1", "libgl1-mesa-dri"]);
+    for (drivers, expected) in [(false, "drawn by the ray caster: "), (true, "drawn by ")] {
+        let played = output(&mut play("auto", drivers));
+        let said = String::from_utf8_lossy(&played.stdout);
+        assert!(played.status.success() && said.contains(expected), "{said}");
+        let same = fs::read(&picture).expect("the picture is there") == by_rays;
+        assert_eq!(same, said.contains("ray caster"), "{said}");
+    }
 }

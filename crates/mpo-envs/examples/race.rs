@@ -1,10 +1,11 @@
-//! A side of `cargo xtask bench envs`: answers each number of seconds on standard input with its rate of environment steps.
+//! A side of `cargo xtask bench envs` and `bench atari`: answers each number of seconds on standard input with its rate of environment steps.
 //!
 //! ```text
 //! race episodes TASK           the environment, resets included
 //! race steps TASK              the environment, time counted between resets only
 //! race bare TASK               `mj_step` alone from the same start states with the same actions, counted likewise
 //! race vector TASK K THREADS   K environments on so many threads, resets included
+//! race atari GAME RESIZE K     K games on one thread, resets included, frames put together to stacks of 4; a step is 4 frames
 //! ```
 #![allow(clippy::print_stdout, reason = "its lines are read by another program")]
 
@@ -13,6 +14,7 @@ use std::fs;
 use std::io::BufRead;
 use std::time::Instant;
 
+use mpo_envs::atari::{Atari, AtariOptions, Resize};
 use mpo_envs::{Environment, RandomState, Spec, VectorEnvironment, suite};
 
 /// What a side did, and the time that counts.
@@ -57,7 +59,11 @@ impl Actions {
         let bounds: Vec<_> = spec.action_minimum.iter().zip(&spec.action_maximum).collect();
         let mut row = || {
             let row = bounds.iter().cycle().take(environments * bounds.len());
-            row.map(|(low, high)| random.uniform(**low, **high)).collect()
+            row.map(|(low, high)| match spec.discrete_actions {
+                Some(count) => random.uniform(0.0, count as f64).floor(),
+                None => random.uniform(**low, **high),
+            })
+            .collect()
         };
         Self { rows: (0..997).map(|_| row()).collect(), next: 0 }
     }
@@ -118,8 +124,47 @@ fn piece(arguments: &[&str]) -> Result<Piece, Box<dyn Error>> {
                 })?)
             }))
         }
-        _ => Err("usage: race episodes|steps|bare TASK, or race vector TASK K THREADS".into()),
+        ["atari", game, resize, environments] => games(game, resize, environments.parse()?),
+        _ => {
+            Err("usage: race episodes|steps|bare TASK, race vector TASK K THREADS, or race atari GAME RESIZE K".into())
+        }
     }
+}
+
+fn games(game: &str, resize: &str, count: u32) -> Result<Piece, Box<dyn Error>> {
+    let resize = match resize {
+        "bilinear" => Resize::Bilinear,
+        "area" => Resize::Area,
+        _ => return Err("RESIZE is bilinear or area".into()),
+    };
+    let options = AtariOptions { resize, ..AtariOptions::default() };
+    let load = |seed| Ok(Box::new(Atari::load(game, seed, &options)?) as Box<dyn Environment>);
+    let environments = (0..count).map(load).collect::<Result<Vec<_>, Box<dyn Error>>>()?;
+    let mut vector = VectorEnvironment::new(environments, 1)?;
+    let (actions, spec) = (vector.spec().discrete_actions.unwrap_or(0) as f64, vector.spec());
+    let frame = spec.frame.ok_or("a game without frames")?;
+    let mut random = RandomState::new(1);
+    let rows: Vec<Vec<f64>> =
+        (0..997).map(|_| (0..count).map(|_| random.uniform(0.0, actions).floor()).collect()).collect();
+    // Each game's stack, oldest frame first, which is what the peers hand out.
+    let mut stacks = vec![vec![0; frame.stack * frame.bytes()]; count as usize];
+    let mut next = 0;
+    vector.reset()?;
+    Ok(Box::new(move |tally| {
+        let rounds = 20;
+        Ok(tally.count(rounds * count as usize * 4, || {
+            for _ in 0..rounds {
+                next = (next + 1) % rows.len();
+                let steps = vector.step(&rows[next])?;
+                for (stack, newest) in stacks.iter_mut().zip(steps.frames.chunks_exact(frame.bytes())) {
+                    stack.copy_within(frame.bytes().., 0);
+                    let last = stack.len() - frame.bytes();
+                    stack[last..].copy_from_slice(newest);
+                }
+            }
+            Ok::<(), mpo_envs::EnvError>(())
+        })?)
+    }))
 }
 
 fn main() -> Result<(), Box<dyn Error>> {

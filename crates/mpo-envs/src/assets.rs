@@ -1,4 +1,4 @@
-//! Where MuJoCo's library and the suite's model files lie.
+//! Where the libraries of MuJoCo and ALE, the suite's model files and the Atari games lie.
 
 use std::env;
 use std::ffi::OsString;
@@ -10,6 +10,10 @@ const LIBRARY_VARIABLE: &str = "MPO_MUJOCO_LIBRARY";
 const PACKAGE_VARIABLE: &str = "MPO_DM_CONTROL";
 const CACHED_LIBRARY: &str = "mujoco-3.17.0/libmujoco.so.3.17.0";
 const CACHED_PACKAGE: &str = "dm_control-1.0.50";
+
+const ALE_VARIABLE: &str = "MPO_ALE_LIBRARY";
+const ROMS_VARIABLE: &str = "MPO_ATARI_ROMS";
+const CACHED_ALE: &str = "ale_py-0.12.1-built";
 
 /// The files that this crate needs at run time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +46,41 @@ impl Assets {
             });
         }
         Ok(Self { library, suite })
+    }
+}
+
+/// The files that Atari games need at run time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AtariAssets {
+    /// The library that set-up builds of ALE.
+    pub library: PathBuf,
+    /// The folder that holds a file `NAME.bin` for every game.
+    pub roms: PathBuf,
+}
+
+impl AtariAssets {
+    /// Looks the files up. The library: `$MPO_ALE_LIBRARY`, else `ale_py-0.12.1-built/libmpo_ale.so` in the cache. The games:
+    /// `$MPO_ATARI_ROMS`, else `ale_py-0.12.1-built/roms` in the cache. The cache is [`cache_folder`].
+    ///
+    /// # Errors
+    ///
+    /// [`EnvError::AtariMissing`] for what is not there, [`EnvError::NoCacheFolder`] when there is no cache either.
+    pub fn locate() -> Result<Self, EnvError> {
+        Self::locate_by(&|name| env::var_os(name))
+    }
+
+    fn locate_by(variable: Lookup<'_>) -> Result<Self, EnvError> {
+        let library = locate(variable, ALE_VARIABLE, &format!("{CACHED_ALE}/libmpo_ale.so"))?;
+        if !library.is_file() {
+            let (what, variable) = ("the library of the Arcade Learning Environment", "MPO_ALE_LIBRARY to the file");
+            return Err(EnvError::AtariMissing { what, path: library, variable });
+        }
+        let roms = locate(variable, ROMS_VARIABLE, &format!("{CACHED_ALE}/roms"))?;
+        if !roms.is_dir() {
+            let (what, variable) = ("the folder of Atari games", "MPO_ATARI_ROMS to one");
+            return Err(EnvError::AtariMissing { what, path: roms, variable });
+        }
+        Ok(Self { library, roms })
     }
 }
 
@@ -123,6 +162,30 @@ mod tests {
             "the MuJoCo library not found at `/lib.so`: run `cargo xtask setup`, or set MPO_MUJOCO_LIBRARY to the file"
         );
         assert!(message(&[]).starts_with("no cache folder"));
+    }
+
+    #[test]
+    fn the_files_of_atari_games_are_found_or_named_with_their_cure() {
+        let cache = tempfile::tempdir().expect("a folder");
+        let root = cache.path().to_str().expect("a readable path");
+        let locate = |set: &[(&str, &str)]| AtariAssets::locate_by(&variables(set));
+        let message = |set: &[(&str, &str)]| locate(set).expect_err("something is missing").to_string();
+        assert_eq!(
+            message(&[("MPO_CACHE", "/nowhere")]),
+            "the library of the Arcade Learning Environment not found at `/nowhere/ale_py-0.12.1-built/libmpo_ale.so`: \
+             run `cargo xtask setup atari`, or set MPO_ALE_LIBRARY to the file"
+        );
+        let built = cache.path().join(CACHED_ALE);
+        fs::create_dir_all(&built).expect("a folder");
+        fs::write(built.join("libmpo_ale.so"), "").expect("a file");
+        let no_games = message(&[("MPO_CACHE", root)]);
+        assert!(no_games.starts_with("the folder of Atari games not found at") && no_games.contains("MPO_ATARI_ROMS"));
+        fs::create_dir(built.join("roms")).expect("a folder");
+        let library = built.join("libmpo_ale.so");
+        let found = locate(&[("MPO_CACHE", root)]).expect("a filled cache");
+        assert_eq!(found, AtariAssets { library: library.clone(), roms: built.join("roms") });
+        let own = locate(&[("MPO_CACHE", root), ("MPO_ATARI_ROMS", root)]).expect("games elsewhere");
+        assert_eq!(own, AtariAssets { library, roms: cache.path().to_owned() });
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The interface that every environment offers, in the terms of `dm_env`.
 
 use crate::EnvError;
+use crate::mujoco::Physics;
 use crate::render::Scene;
 
 /// Where in its episode a [`TimeStep`] stands.
@@ -88,6 +89,43 @@ impl Spec {
     pub fn action_len(&self) -> usize {
         self.action_minimum.len()
     }
+
+    /// The index that `action` is, in an environment of discrete actions; `task` is for the message.
+    ///
+    /// # Errors
+    ///
+    /// [`EnvError::NoSuchAction`] for what is no number, a fraction, negative, or not below
+    /// [`discrete_actions`](Self::discrete_actions).
+    #[allow(clippy::float_cmp, reason = "a whole number is equal to its index, or is none")]
+    pub fn action_index(&self, task: &'static str, action: f64) -> Result<usize, EnvError> {
+        let count = self.discrete_actions.unwrap_or(0);
+        let index = action as usize;
+        // The cast saturates and makes 0 of NaN: only a whole number in range comes back as it was.
+        if index < count && index as f64 == action {
+            return Ok(index);
+        }
+        Err(EnvError::NoSuchAction { task, action, count })
+    }
+}
+
+/// A picture in colour.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Screen {
+    /// Pixels in a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// Red, green and blue of each pixel, row by row: `3 * width * height` bytes.
+    pub rgb: Vec<u8>,
+}
+
+/// How far an episode has got, where there is somewhere to get to: for reports, no part of reward or observation.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Progress {
+    /// Metres from the start, along the course.
+    pub distance: f64,
+    /// How many obstacles lie behind.
+    pub obstacles: usize,
 }
 
 /// A reinforcement-learning environment: observations are numbers, frames or both, actions continuous or discrete.
@@ -108,7 +146,8 @@ pub trait Environment: Send {
     ///
     /// # Errors
     ///
-    /// [`EnvError::NonFiniteAction`], or [`EnvError::Diverged`] when MuJoCo raises a warning; the next reset works.
+    /// [`EnvError::NonFiniteAction`], or [`EnvError::Diverged`] when MuJoCo raises a warning; of discrete actions
+    /// [`EnvError::NoSuchAction`]. The next reset works.
     ///
     /// # Panics
     ///
@@ -127,10 +166,26 @@ pub trait Environment: Send {
     /// [`EnvError::InvalidState`] when the bytes are not a saved state of this task; nothing is changed then.
     fn restore_state(&mut self, state: &[u8]) -> Result<(), EnvError>;
 
+    /// How far the present episode has got. `None` where there is nowhere to get to. It stays until the next reset.
+    fn progress(&self) -> Option<Progress> {
+        None
+    }
+
+    /// The game's own picture of the present state, in colour. `None` when there is none.
+    fn screen(&mut self) -> Option<Screen> {
+        None
+    }
+
     /// What the environment's camera with the index `camera` sees of the present state, to be drawn by a
     /// [`Renderer`](crate::render::Renderer). `None` when there is nothing to see.
     fn scene(&mut self, camera: usize) -> Option<Scene> {
         let _ = camera;
+        None
+    }
+
+    /// The MuJoCo simulation behind it, for an [`EglRenderer`](crate::mujoco::EglRenderer) to draw, or to look into. `None`
+    /// when there is none. What is written to it is part of the episode from then on.
+    fn physics(&mut self) -> Option<&mut Physics> {
         None
     }
 }

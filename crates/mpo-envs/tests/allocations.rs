@@ -5,10 +5,13 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use mpo_envs::{EnvError, Environment, Spec, StepType, TimeStep, VectorEnvironment, suite};
+use mpo_envs::atari::{Atari, AtariOptions, Resize};
+use mpo_envs::{EnvError, Environment, Spec, StepType, TimeStep, VectorEnvironment, parkour, suite};
 
 #[path = "common/actions.rs"]
 mod actions;
+#[path = "common/atari_assets.rs"]
+mod atari_assets;
 mod common;
 use actions::SplitMix64;
 
@@ -77,6 +80,45 @@ fn no_allocation_per_step_after_the_first_episode() {
             }
         }
         assert_eq!(ALLOCATIONS.get() - before, 0, "allocations in an episode of {}", info.name);
+    }
+}
+
+#[test]
+fn no_allocation_per_step_of_parkour_with_its_new_courses() {
+    if !common::mujoco_is_here() {
+        return;
+    }
+    for info in parkour::tasks() {
+        let mut environment = mpo_envs::load(info.name, 0).expect("a task");
+        let spec = environment.spec().clone();
+        let mut action = vec![0.0; spec.action_len()];
+        let mut generator = SplitMix64(0);
+        while environment.step(&action).expect("a step").step_type != StepType::Last {}
+        let before = ALLOCATIONS.get();
+        let mut episodes = 0;
+        for _ in 0..500 {
+            generator.action(&spec, &mut action);
+            episodes += usize::from(environment.step(&action).expect("a step").step_type == StepType::First);
+        }
+        assert!(episodes > 3, "{} episodes of {}", episodes, info.name);
+        assert_eq!(ALLOCATIONS.get() - before, 0, "allocations in {episodes} episodes of {}", info.name);
+    }
+}
+
+#[test]
+fn no_allocation_per_step_of_a_game() {
+    let Some(assets) = atari_assets::atari_assets() else { return };
+    for resize in [Resize::Bilinear, Resize::Area] {
+        let options = AtariOptions { resize, frame_cap: 400, ..AtariOptions::default() };
+        let mut game = Atari::load_with(&assets, "breakout", 0, &options).expect("a game");
+        let mut generator = SplitMix64(0);
+        game.reset().expect("a reset");
+        let before = ALLOCATIONS.get();
+        for _ in 0..300 {
+            // Two episodes end by the time limit, and start again.
+            game.step(&[(generator.uniform() * 4.0).floor()]).expect("a step");
+        }
+        assert_eq!(ALLOCATIONS.get() - before, 0, "allocations of {resize:?}");
     }
 }
 

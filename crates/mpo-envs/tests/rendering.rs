@@ -45,3 +45,17 @@ fn taking_a_picture_does_not_change_the_episode() {
         assert_eq!(seen, unseen);
     }
 }
+
+#[test]
+fn the_swimmers_target_stands_in_its_light() {
+    if !common::mujoco_is_here() {
+        return;
+    }
+    let mut environment = suite::load("swimmer-swimmer6", 0).expect("a task");
+    for _ in 0..2 {
+        environment.reset().expect("a reset");
+        let physics = environment.physics().expect("a simulation");
+        let target = physics.geom_xpos()[physics.geom("target").expect("a target")];
+        assert_eq!(physics.light_pos_mut()[0][..2], target[..2]);
+    }
+}

@@ -56,6 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         rewards: &rewards,
         discounts: &discounts,
         log_probs: &log_probs,
+        ..BatchView::default()
     };
     for _ in 0..5 {
         learner.update(&batch)?;

@@ -81,6 +81,17 @@ pub enum Torso {
     Plain,
 }
 
+/// Widths of the convolutional torso of policies over pixels: channels of the three convolutions, units of the dense layer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PixelTorso {
+    /// 32, 64, 64 and 512, the deep Q-network's (Mnih et al. 2015).
+    #[default]
+    Dqn,
+    /// 8, 16, 16 and 64, for small pictures and tests.
+    Small,
+}
+
 /// How the E-step's temperature follows its dual.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -91,7 +102,7 @@ pub enum TemperatureMode {
     Exact,
 }
 
-/// The networks' architecture.
+/// The networks' architecture. Learners from pixels have use for `pixel_torso` alone, and the others none for it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NetworkConfig {
@@ -111,6 +122,8 @@ pub struct NetworkConfig {
     pub maximum_stddev: f32,
     /// Whether the critic sees actions clipped to `[-1, 1]`, as the environment applies them.
     pub clip_critic_actions: bool,
+    /// Widths of networks over pixels.
+    pub pixel_torso: PixelTorso,
 }
 
 impl Default for NetworkConfig {
@@ -124,6 +137,7 @@ impl Default for NetworkConfig {
             initial_stddev: 0.5,
             maximum_stddev: f32::INFINITY,
             clip_critic_actions: true,
+            pixel_torso: PixelTorso::Dqn,
         }
     }
 }
@@ -142,7 +156,7 @@ pub struct LearnerConfig {
     pub action_samples: usize,
     /// Bound epsilon on the E-step's KL.
     pub epsilon: f32,
-    /// Bound on the M-step's KL in the mean.
+    /// Bound on the M-step's KL in the mean; over discrete actions on the one KL there is.
     pub epsilon_mean: f32,
     /// Bound on the M-step's KL in the covariance.
     pub epsilon_covariance: f32,
@@ -160,7 +174,7 @@ pub struct LearnerConfig {
     pub dual_learning_rate: f32,
     /// Temperature eta before softplus, at the start.
     pub initial_temperature: f32,
-    /// Multiplier of the mean's KL, or of the joint one, before softplus, at the start.
+    /// Multiplier of the mean's KL, of the joint one, or of that over discrete actions, before softplus, at the start.
     pub initial_alpha_mean: f32,
     /// Multiplier of the covariance's KL before softplus, at the start.
     pub initial_alpha_covariance: f32,

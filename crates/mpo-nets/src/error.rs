@@ -1,5 +1,7 @@
 //! What can go wrong in this crate.
 
+use crate::{PixelShape, PixelTorso};
+
 /// An error of the networks, the learner or a checkpoint.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -25,6 +27,19 @@ pub enum NetsError {
         /// The critic's widths asked for.
         critic: [usize; 2],
         /// The pairs that exist.
+        compiled: &'static str,
+    },
+    /// Sizes for which no statically-shaped network over pixels was compiled.
+    #[error(
+        "networks over {shape:?} with the torso {torso:?} are not compiled in; compiled are {compiled}, \
+         each with 2 to 18 actions; add a line to `frames!` in crates/mpo-nets/src/learner/pixels.rs for others"
+    )]
+    Pixels {
+        /// The sizes asked for.
+        shape: PixelShape,
+        /// The torso asked for.
+        torso: PixelTorso,
+        /// The frames and torsos that exist.
         compiled: &'static str,
     },
     /// An update produced NaN or infinity.

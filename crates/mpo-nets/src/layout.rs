@@ -49,6 +49,21 @@ impl Layout {
         Self { entries: entries.collect() }
     }
 
+    /// The layout of modules one after another, each with its name before those of its tensors.
+    #[must_use]
+    pub fn join(parts: &[(&str, &Self)]) -> Self {
+        let mut entries: Vec<Entry> = Vec::new();
+        for (part, layout) in parts {
+            let start = entries.last().map_or(0, |entry| entry.range.end);
+            entries.extend(layout.entries.iter().map(|entry| Entry {
+                name: format!("{part}.{}", entry.name),
+                shape: entry.shape.clone(),
+                range: start + entry.range.start..start + entry.range.end,
+            }));
+        }
+        Self { entries }
+    }
+
     /// The tensors, in the order in which they lie in the buffer.
     #[must_use]
     pub fn entries(&self) -> &[Entry] {

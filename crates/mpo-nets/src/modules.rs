@@ -106,11 +106,11 @@ pub struct Head<const I: usize, const O: usize, E: Dtype, D: Storage<E>> {
 }
 
 /// What dfdx's uniform initialisation asks of a number, under one name.
-trait Real: Dtype + num_traits::Float + SampleUniform {}
+pub(crate) trait Real: Dtype + num_traits::Float + SampleUniform {}
 impl<E: Dtype + num_traits::Float + SampleUniform> Real for E {}
 
 /// Uniform in `[-range, range]`.
-fn uniform<S: Shape, E: Real, D: Device<E>>(t: &mut Tensor<S, E, D>, range: f64) -> Result<(), D::Err> {
+pub(crate) fn uniform<S: Shape, E: Real, D: Device<E>>(t: &mut Tensor<S, E, D>, range: f64) -> Result<(), D::Err> {
     let range = E::from_f64(range).expect("every dtype holds a small float");
     t.try_fill_with_distr(Uniform::new_inclusive(-range, range))
 }

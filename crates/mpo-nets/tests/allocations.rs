@@ -7,8 +7,8 @@ use std::{
 };
 
 use mpo_nets::{
-    ActingPolicy, Algorithm, BatchView, Covariance, LearnerConfig, NetworkConfig, PolicyKind, TemperatureMode, Torso,
-    learner_for, noise::Noise,
+    ActingPolicy, Algorithm, BatchView, Covariance, LearnerConfig, NetworkConfig, PixelActingPolicy, PixelShape,
+    PixelTorso, PolicyKind, TemperatureMode, Torso, learner_for, noise::Noise, pixel_learner,
 };
 
 /// Allocations of all threads: the learner's own ones count too.
@@ -66,6 +66,7 @@ fn updates_and_actions_allocate_nothing_once_warm() {
         rewards: &rewards,
         discounts: &discounts,
         log_probs: &log_probs,
+        ..BatchView::default()
     };
     let (sgd, exact) = (TemperatureMode::Sgd, TemperatureMode::Exact);
     for (algorithm, covariance, torso, temperature, threads) in [
@@ -98,4 +99,51 @@ fn updates_and_actions_allocate_nothing_once_warm() {
         policy.mean(&observations[..24], &mut action);
     });
     assert_eq!(acting, 0, "acting");
+
+    pixels();
+}
+
+/// The same over pixels, on one thread and on two.
+fn pixels() {
+    let lengths = [5_u32, 1, 4];
+    let shape = PixelShape { stack: 2, height: 36, width: 36, actions: 4 };
+    let frames: Vec<u8> = (0..13 * shape.state_len()).map(|i| (i * 31 % 251) as u8).collect();
+    let actions: Vec<u32> = (0..10).map(|t| t % 4).collect();
+    let (rewards, log_probs) = (draw(3, 10), [-1.4; 10]);
+    let batch = BatchView {
+        lengths: &lengths,
+        rewards: &rewards,
+        discounts: &[1.0; 10],
+        log_probs: &log_probs,
+        frames: &frames,
+        discrete_actions: &actions,
+        ..BatchView::default()
+    };
+    for (algorithm, pixel_torso, temperature, threads) in [
+        (Algorithm::Mpo, PixelTorso::Small, TemperatureMode::Exact, 1),
+        (Algorithm::Mpo, PixelTorso::Dqn, TemperatureMode::Sgd, 2),
+        (Algorithm::Ppo, PixelTorso::Small, TemperatureMode::Sgd, 2),
+    ] {
+        let network = NetworkConfig { pixel_torso, ..NetworkConfig::default() };
+        let mut config =
+            LearnerConfig { algorithm, temperature, threads, target_period: 2, ..LearnerConfig::default() };
+        config.ppo.minibatch = 4;
+        let mut learner = pixel_learner(&shape, &network, &config, 0).expect("sound settings");
+        let mut update = || {
+            for _ in 0..3 {
+                learner.update(&batch).expect("finite");
+            }
+        };
+        update();
+        assert_eq!(counted(update), 0, "{algorithm:?} over pixels, {pixel_torso:?}, {threads} threads");
+
+        let mut policy = PixelActingPolicy::new(&shape, &network).expect("compiled sizes");
+        policy.load(learner.policy_parameters());
+        policy.sample(&frames[..shape.state_len()], 0.5);
+        let acting = counted(|| {
+            policy.sample(&frames[..shape.state_len()], 0.5);
+            policy.greedy(&frames[..shape.state_len()]);
+        });
+        assert_eq!(acting, 0, "acting over pixels");
+    }
 }

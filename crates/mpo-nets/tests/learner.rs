@@ -65,6 +65,7 @@ impl Data {
             rewards: &self.rewards,
             discounts: &self.discounts,
             log_probs: &self.log_probs,
+            ..BatchView::default()
         }
     }
 }
@@ -103,9 +104,8 @@ fn settings(algorithm: Algorithm) -> (NetworkConfig, LearnerConfig) {
     let mut network = small();
     let mut config = LearnerConfig { algorithm, discount: 0.0, target_period: 20, ..LearnerConfig::default() };
     config.ppo.minibatch = 40;
-    match algorithm {
-        Algorithm::Ddpg => network.policy = PolicyKind::Deterministic,
-        _ => {}
+    if algorithm == Algorithm::Ddpg {
+        network.policy = PolicyKind::Deterministic;
     }
     (network, config)
 }

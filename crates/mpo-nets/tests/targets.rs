@@ -39,6 +39,12 @@ fn noise_position(checkpoint: &[u8]) -> u64 {
     pair.parse().expect("a number")
 }
 
+fn draw(stream: u64, len: usize) -> Vec<f32> {
+    let mut values = vec![0.0; len];
+    Noise::new(stream).fill(&mut values);
+    values
+}
+
 #[test]
 fn the_critic_is_fitted_to_equation_13() {
     let network_config = NetworkConfig { policy_hidden: [32, 32], critic_hidden: [32, 32], ..NetworkConfig::default() };
@@ -53,11 +59,6 @@ fn the_critic_is_fitted_to_equation_13() {
     let mut learner: Box<dyn LearnerStep> = learner_for!(3, 1, &network_config, &mpo, SEED).expect("sound settings");
     let lengths = [4_u32, 1, 3, 5];
     let (transitions, windows) = (13, lengths.len());
-    let draw = |stream, len| {
-        let mut values = vec![0.0_f32; len];
-        Noise::new(stream).fill(&mut values);
-        values
-    };
     let observations = draw(1, (transitions + windows) * OBS);
     let (actions, rewards) = (draw(2, transitions), draw(3, transitions));
     let log_probs: Vec<f32> = draw(4, transitions).iter().map(|x| 0.5 * x - 1.0).collect();
@@ -70,6 +71,7 @@ fn the_critic_is_fitted_to_equation_13() {
         rewards: &rewards,
         discounts: &discounts,
         log_probs: &log_probs,
+        ..BatchView::default()
     };
     for _ in 0..40 {
         learner.update(&batch).expect("finite");

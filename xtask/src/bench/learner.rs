@@ -1,6 +1,6 @@
 //! One MPO update, against the same update in jitted JAX, and against what the machine could do.
 
-mod machine;
+pub(super) mod machine;
 mod scaling;
 
 use std::path::PathBuf;

@@ -4,6 +4,8 @@
 //! Rates are given per second of wall time and per second of processor time; on a machine that also does other work the
 //! second is the one to trust. Every race lives in a file of its own.
 
+mod atari;
+mod convolution;
 mod envs;
 mod learner;
 pub(crate) mod peers;
@@ -32,6 +34,10 @@ pub(crate) struct Options {
 /// What there is to race.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Race {
+    /// Frames of Atari games with all preprocessing, against ALE's own vector environment and EnvPool.
+    Atari(atari::Options),
+    /// The deep Q-network forward and back, against JAX and candle.
+    Conv(convolution::Options),
     /// Steps of the environments, against bare physics, the original and EnvPool, and on two threads against one.
     Envs(envs::Options),
     /// One MPO update, against the same update in jitted JAX.
@@ -52,6 +58,8 @@ const ALL: [&str; 4] = ["envs", "replay", "learner", "training"];
 pub(crate) fn run(options: &Options) -> Result<()> {
     let Some(race) = &options.race else { return run_all(options) };
     match race {
+        Race::Atari(options) => atari::run(options),
+        Race::Conv(options) => convolution::run(options),
         Race::Envs(options) => envs::run(options),
         Race::Learner(options) => learner::run(options),
         Race::Replay(options) => replay::run(options),

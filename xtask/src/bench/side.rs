@@ -30,6 +30,8 @@ impl Rate {
 /// A program that answers each number of seconds on its standard input with its rate.
 pub(super) struct Side {
     pub(super) name: String,
+    /// Floating-point operations of one repetition, in millions, if the program counts them.
+    pub(super) mflop: Option<f64>,
     child: Child,
     asks: ChildStdin,
     answers: BufReader<ChildStdout>,
@@ -41,6 +43,7 @@ impl Side {
         #[derive(Deserialize)]
         struct Ready {
             ready: String,
+            mflop: Option<f64>,
         }
         let shown = process::show(command);
         let mut child = command
@@ -49,8 +52,10 @@ impl Side {
             .spawn()
             .with_context(|| format!("cannot start `{shown}`"))?;
         let (asks, answers) = child.stdin.take().zip(child.stdout.take()).context("both streams are piped")?;
-        let mut side = Self { name: shown, child, asks, answers: BufReader::new(answers), turns: Vec::new() };
-        side.name = side.answer::<Ready>()?.ready;
+        let mut side =
+            Self { name: shown, mflop: None, child, asks, answers: BufReader::new(answers), turns: Vec::new() };
+        let ready: Ready = side.answer()?;
+        (side.name, side.mflop) = (ready.ready, ready.mflop);
         Ok(side)
     }
 

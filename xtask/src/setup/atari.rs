@@ -95,6 +95,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         variable: &|name| std::env::var_os(name).filter(|value| !value.is_empty()),
         fetch: &|source, folder| with_pip("python3", source, folder),
         recipe: &compile::recipe(),
+        can_build: &|| compile::chosen().map(|_| ()),
         build: &compile::build,
     }
     .run()?;
@@ -110,6 +111,11 @@ pub(crate) fn ensure() -> Result<()> {
     run(&Options::default())
 }
 
+/// Whether there is a compiler to set up with.
+pub(crate) fn has_compiler() -> bool {
+    compile::chosen().is_ok()
+}
+
 /// One run of the set-up; what it reads of the world is passed in, so that tests can play the world.
 struct Setup<'a> {
     source: &'a Source,
@@ -122,6 +128,8 @@ struct Setup<'a> {
     fetch: &'a dyn Fn(&Source, &Path) -> Result<()>,
     /// What the library depends on besides the package.
     recipe: &'a str,
+    /// Fails where nothing can be built.
+    can_build: &'a dyn Fn() -> Result<()>,
     /// Builds the unpacked package, its first argument, into a library, its second.
     build: &'a dyn Fn(&Path, &Path) -> Result<()>,
 }
@@ -160,6 +168,8 @@ impl Setup<'_> {
     }
 
     fn install(&self, place: &Path) -> Result<()> {
+        // Before a download that would be in vain.
+        (self.can_build)()?;
         let staging = cache::staging(self.cache)?;
         let package = self.bring(staging.path())?;
         let (unpacked, built) = (staging.path().join("source"), staging.path().join("built"));
@@ -186,14 +196,11 @@ impl Setup<'_> {
     fn bring(&self, staging: &Path) -> Result<PathBuf> {
         let kept = self.cache.join(self.source.file());
         if self.source.check(&kept).is_err() {
-            let found = match self.package {
-                Some(given) => given.to_path_buf(),
-                None => {
-                    let downloads = staging.join("downloads");
-                    (self.fetch)(self.source, &downloads)?;
-                    downloads.join(self.source.file())
-                }
-            };
+            let downloads = staging.join("downloads");
+            if self.package.is_none() {
+                (self.fetch)(self.source, &downloads)?;
+            }
+            let found = self.package.map_or_else(|| downloads.join(self.source.file()), Path::to_path_buf);
             self.source.check(&found)?;
             let copy = staging.join(self.source.file());
             fs::copy(&found, &copy).with_context(|| format!("cannot copy {}", found.display()))?;

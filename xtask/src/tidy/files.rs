@@ -7,6 +7,13 @@ use crate::setup;
 const FETCHED: [&str; 14] =
     ["a", "a26", "bin", "dll", "dylib", "exe", "o", "onnx", "rom", "safetensors", "so", "whl", "xml", "zip"];
 
+/// C++ of this repository's own.
+const OWN_CPP: &str = "crates/mpo-envs/ale/";
+const CPP: [&str; 9] = ["c", "cc", "cpp", "cxx", "h", "hh", "hpp", "hxx", "ins"];
+
+/// What may be in the repository without being text.
+const PICTURES: [&str; 2] = ["gif", "png"];
+
 /// Models that this repository made itself.
 const OWN_MODELS: &str = "crates/mpo-envs/src/examples/";
 
@@ -27,6 +34,28 @@ const ASSETS: &str = "crates/mpo-envs/src/assets.rs";
 
 /// Cargo writes its registry's address into the lock file itself.
 const NAMES_ITS_REGISTRY: &str = "Cargo.lock";
+
+/// Neither the Arcade Learning Environment's code, which is under the GPL, nor a game's bytes under whatever name.
+pub(super) fn nothing_of_the_emulator(files: &[File]) -> Vec<Finding> {
+    let marks = [concat!("Bradford W", ". Mott"), concat!("A.L.E (Arcade", " Learning Environment)")];
+    let mut findings = Vec::new();
+    for file in files {
+        if !file.path.starts_with(OWN_CPP) && CPP.iter().any(|extension| has_extension(&file.path, extension)) {
+            findings.push(Finding::new(file, 0, format!("C++ of our own stands in {OWN_CPP}, and there is no other")));
+        }
+        if file.text().is_none() && !PICTURES.iter().any(|extension| has_extension(&file.path, extension)) {
+            findings.push(Finding::new(file, 0, "neither text nor picture: games and libraries are not checked in"));
+        }
+        for line in marks.iter().flat_map(|mark| lines_with(file, mark)) {
+            findings.push(Finding::new(
+                file,
+                line,
+                "the head of a file of ALE's or Stella's: the fetched package holds it",
+            ));
+        }
+    }
+    findings
+}
 
 /// No binary, package or model of others is checked in, under its own name or inside a text.
 pub(super) fn no_fetched_things(files: &[File]) -> Vec<Finding> {
@@ -108,6 +137,21 @@ mod tests {
     const HEAD: &str = concat!("<mujoco", " model='");
 
     #[test]
+    fn code_and_games_of_the_emulator_are_found() {
+        let header = format!("// Copyright (c) 1995-2007 by {} and the team\n", concat!("Bradford W", ". Mott"));
+        let mut files = tree(&[
+            ("crates/mpo-envs/ale/shim.cpp", "int x;"),
+            ("crates/mpo-envs/ale/TIA.cxx", &header),
+            ("vendor/M6502.ins", ""),
+            ("notes.md", &header),
+        ]);
+        let bytes = |path: &str| File { path: path.to_owned(), bytes: vec![0xff, 0xfe, 0x80] };
+        files.extend([bytes("docs/pong.dat"), bytes("docs/curve.png")]);
+        let found = places(&nothing_of_the_emulator(&files));
+        assert_eq!(found, ["crates/mpo-envs/ale/TIA.cxx:1", "vendor/M6502.ins:0", "notes.md:1", "docs/pong.dat:0"]);
+    }
+
+    #[test]
     fn a_large_file_is_found() {
         let (fits, large) = ("x".repeat(MOST_BYTES), "x".repeat(MOST_BYTES + 1));
         assert_eq!(places(&no_large_files(&tree(&[("a.csv", &fits), ("b.csv", &large)]))), ["b.csv:0"]);
@@ -115,7 +159,8 @@ mod tests {
 
     #[test]
     fn a_pin_that_only_one_side_knows_is_found() {
-        let text = "const A: &str = \"mujoco-3.17.0/libmujoco.so.3.17.0\";\nconst B: &str = \"dm_control-1.0.49\";";
+        let text = "const A: &str = \"mujoco-3.17.0/libmujoco.so.3.17.0\";\nconst B: &str = \"dm_control-1.0.49\";\n\
+                    const C: &str = \"ale_py-0.12.1-built\";";
         let found = set_up_and_environments_agree(&tree(&[(ASSETS, text)]));
         assert_eq!(found.len(), 1);
         assert!(found[0].message.contains("does not look for dm_control-1.0.50"), "{found:?}");

@@ -116,6 +116,7 @@ pub(super) fn keys() -> Vec<String> {
     let mut config = Config::default();
     // An absent optional setting would leave no trace in the table.
     config.training.stop_at_return = Some(0.0);
+    config.training.reward_clip = Some(1.0);
     let mut leaves = Vec::new();
     flatten("", &table(&config), &mut leaves);
     leaves.into_iter().map(|(key, _)| key).collect()

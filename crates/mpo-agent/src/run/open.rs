@@ -4,7 +4,7 @@ use std::fs::{self, File, TryLockError};
 use std::path::Path;
 
 use mpo_envs::Spec;
-use mpo_replay::{Layout, ReplayBuffer};
+use mpo_replay::ReplayBuffer;
 
 use super::{Collector, Parts, Run};
 use crate::AgentError;
@@ -99,10 +99,10 @@ impl Run {
         let make = |stream: &str| parts.environments.make(&config.task, seeds.seed_u32(stream));
         let arena = make("evaluator")?;
         let spec = arena.spec().clone();
-        if config.network.clip_critic_actions {
+        let shape = Shape::of(&spec)?;
+        if config.network.clip_critic_actions && shape.pixels.is_none() {
             check_bounds(&spec)?;
         }
-        let shape = Shape { observation: spec.observation_len(), action: spec.action_len() };
         let step = parts.learners.make(shape, &config.network, &config.learner, seeds.seed_u64("learner"))?;
         let lanes = config.training.lanes();
         let mut loops = Vec::new();
@@ -116,14 +116,18 @@ impl Run {
                     stream
                 }
             };
-            loops.push(EnvironmentLoop::new(environment, Actor::new(&spec, &config.network, stream)?));
+            let acting = EnvironmentLoop::new(environment, Actor::new(&spec, &config.network, stream)?);
+            loops.push(match config.training.reward_clip {
+                Some(bound) => acting.clipping_rewards(bound),
+                None => acting,
+            });
         }
         let replay_stream = match &checkpoint {
             Some(checkpoint) => checkpoint.state.streams.replay.clone(),
             None => seeds.stream("replay"),
         };
         let mut learner = Learner::new(step, &config.replay, replay_stream);
-        let layout = Layout { observation: shape.observation, action: shape.action };
+        let layout = shape.layout();
         let capacity = config.replay.capacity.div_ceil(lanes);
         let (replay, logs, counters, finished) = match &checkpoint {
             None => {

@@ -98,7 +98,7 @@ fn load(directory: &Path, seed: u64, parts: &Parts) -> Result<Loaded, AgentError
     let seeds = Seeds::new(seed);
     let environment = parts.environments.make(&config.task, seeds.seed_u32("evaluator"))?;
     let spec = environment.spec();
-    let shape = Shape { observation: spec.observation_len(), action: spec.action_len() };
+    let shape = Shape::of(spec)?;
     let actor = Actor::new(spec, &config.network, seeds.stream("actor"))?;
     let step = parts.learners.make(shape, &config.network, &config.learner, 0)?;
     let mut learner = Learner::new(step, &config.replay, seeds.stream("replay"));

@@ -9,6 +9,7 @@ mod control_suite;
 mod failures;
 mod files;
 mod killed;
+mod pixels;
 mod policies;
 mod reproducible;
 mod seeds;

@@ -2,6 +2,7 @@
 
 use mpo_agent::{Run, Silent, evaluate_with, load_policy_with};
 use mpo_envs::Environment;
+use mpo_replay::Action;
 use tempfile::tempdir;
 
 use crate::common::{PointMass, Watcher, config, parts, train};
@@ -26,13 +27,14 @@ fn a_loaded_policy_acts_within_the_bounds() {
     let (loaded, mut actor) = load_policy_with(directory.path(), &parts()).expect("there is a checkpoint");
     assert_eq!(loaded, config(&[]));
     let mut environment = PointMass::new(0, None);
-    let observation = environment.reset().expect("it always can").observation.to_vec();
-    let mean = actor.act_mean(&observation).expect("finite numbers").to_vec();
-    assert_eq!(mean, actor.act_mean(&observation).expect("finite numbers"));
+    actor.observe(&environment.reset().expect("it always can")).expect("finite numbers");
+    let mean = actor.act_mean().expect("finite numbers").to_vec();
+    assert_eq!(mean, actor.act_mean().expect("finite numbers"));
     for _ in 0..100 {
-        let decision = actor.act(&observation).expect("finite numbers");
+        let decision = actor.act().expect("finite numbers");
+        let Action::Continuous(action) = decision.action else { panic!("the task is continuous") };
         assert!(decision.applied[0].abs() <= 1.0);
-        let clipped = f64::from(decision.action[0]).clamp(-1.0, 1.0);
+        let clipped = f64::from(action[0]).clamp(-1.0, 1.0);
         assert_eq!(decision.applied[0].to_bits(), clipped.to_bits());
     }
 }

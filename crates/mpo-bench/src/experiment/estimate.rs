@@ -9,7 +9,8 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
-use mpo_agent::{Algorithm, Config, EpisodeRow, EvaluationSummary, Observer, Run};
+use mpo_agent::{Algorithm, Config, EnvironmentFactory, EpisodeRow, EvaluationSummary, Observer, Parts, Run};
+use mpo_envs::{EnvError, Environment, Spec, StepType, TimeStep};
 
 use crate::{
     pool::{self, Job, MakeParts},
@@ -20,7 +21,7 @@ use crate::{
 /// settings, else by a short trial of its like, made on as many threads at once as will train.
 ///
 /// # Errors
-/// If a trial fails, as it does without `MuJoCo`.
+/// If a trial fails, as it does without `MuJoCo` or, of games, ALE.
 pub fn seconds(jobs: &[Job], workers: usize, parts: MakeParts) -> anyhow::Result<f64> {
     let left: Vec<(&Job, u64)> =
         jobs.iter().map(|job| (job, pool::steps_left(job))).filter(|&(_, steps)| steps > 0).collect();
@@ -59,11 +60,12 @@ fn kind(config: &Config) -> String {
     let domain = task.split_once('-').map_or(task, |(domain, _)| domain);
     let (network, replay) = (&config.network, &config.replay);
     format!(
-        "{domain} {} {:?} {:?} {:?} {} {}",
+        "{domain} {} {:?} {:?} {:?} {:?} {} {}",
         config.learner.algorithm.name(),
         network.policy_hidden,
         network.critic_hidden,
         network.torso,
+        network.pixel_torso,
         config.learner.action_samples,
         replay.sequences * replay.steps,
     )
@@ -77,17 +79,22 @@ fn updates_per_step(config: &Config) -> f64 {
     }
 }
 
-/// Seconds of a step and of an update.
+/// Seconds of a step and of an update, and the steps of an episode.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Cost {
     step: f64,
     update: f64,
+    episode: f64,
 }
 
 impl Cost {
-    /// Seconds per step with the updates that `config` makes.
+    /// Seconds per step with the updates and evaluations that `config` makes.
     fn per_step(self, config: &Config) -> f64 {
-        self.step + updates_per_step(config) * self.update
+        let training = &config.training;
+        // The evaluations at the beginning and the end stand beside those of every period.
+        let evaluations = config.steps.div_ceil(training.evaluation_period) + 1;
+        let evaluated = evaluations as f64 * training.evaluation_episodes as f64 * self.episode / config.steps as f64;
+        (1.0 + evaluated) * self.step + updates_per_step(config) * self.update
     }
 }
 
@@ -100,23 +107,83 @@ fn earlier(task: &Path) -> Option<f64> {
 
 /// Updates per step in a trial: enough to average over, few enough to be quick.
 const UPDATES_PER_STEP: f64 = 0.2;
+/// Steps after which a trial's episodes are cut off: a game may take half an hour.
+const LONGEST: usize = 1_000;
+/// Steps that an evaluation's game is taken to last, as the paper's games do at the beginning, give or take a factor of two.
+const GAME: usize = 2_000;
 
 /// The cost of a step and of an update under `config`, from an episode without updates and one with a few.
 fn trial(config: &Config, parts: MakeParts) -> anyhow::Result<Cost> {
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let Parts { environments, learners } = parts();
+    let (pixels, longest) = {
+        let environment = environments.make(&config.task, 0)?;
+        (environment.spec().frame.is_some(), environment.spec().episode_steps)
+    };
+    // Updates from frames take a hundred times as long as others.
+    let half = if pixels { LONGEST as u64 / 4 } else { LONGEST as u64 };
     let mut short = config.clone();
-    short.training.warmup_steps = 1_000;
+    short.training.warmup_steps = half;
     short.training.updates_per_step = UPDATES_PER_STEP;
     short.training.evaluation_episodes = 1;
     short.training.stop_at_return = None;
     short.training.evaluation_period = u64::MAX >> 1;
     short.training.checkpoint_period = u64::MAX >> 1;
     short.replay.capacity = 10_000;
-    short.learner.ppo.horizon = 2_000;
-    short.steps = 2_000;
+    short.learner.ppo.horizon = 2 * half as usize;
+    short.steps = 2 * half;
+    let cut = CutOff { environments, steps: half as usize };
+    let parts = Parts { environments: Box::new(cut), learners };
     let mut stopwatch = Stopwatch::default();
-    Run::create_with(folder.path().join("trial"), short, &parts())?.train(&mut stopwatch)?;
-    stopwatch.cost().ok_or_else(|| anyhow!("the trial run of {} made no update", config.task))
+    Run::create_with(folder.path().join("trial"), short, &parts)?.train(&mut stopwatch)?;
+    let cost = stopwatch.cost().ok_or_else(|| anyhow!("the trial run of {} made no update", config.task))?;
+    Ok(Cost { episode: if longest > LONGEST { GAME } else { longest } as f64, ..cost })
+}
+
+/// Environments whose episodes end after so many steps at the latest.
+struct CutOff {
+    environments: Box<dyn EnvironmentFactory>,
+    steps: usize,
+}
+
+impl EnvironmentFactory for CutOff {
+    fn make(&self, task: &str, seed: u32) -> Result<Box<dyn Environment>, EnvError> {
+        Ok(Box::new(Episode { environment: self.environments.make(task, seed)?, left: 0, steps: self.steps }))
+    }
+}
+
+struct Episode {
+    environment: Box<dyn Environment>,
+    left: usize,
+    steps: usize,
+}
+
+impl Environment for Episode {
+    fn spec(&self) -> &Spec {
+        self.environment.spec()
+    }
+
+    fn reset(&mut self) -> Result<TimeStep<'_>, EnvError> {
+        self.left = self.steps;
+        self.environment.reset()
+    }
+
+    fn step(&mut self, action: &[f64]) -> Result<TimeStep<'_>, EnvError> {
+        self.left = self.left.saturating_sub(1);
+        let mut step = self.environment.step(action)?;
+        if self.left == 0 {
+            step.step_type = StepType::Last;
+        }
+        Ok(step)
+    }
+
+    fn save_state(&self) -> Vec<u8> {
+        self.environment.save_state()
+    }
+
+    fn restore_state(&mut self, state: &[u8]) -> Result<(), EnvError> {
+        self.environment.restore_state(state)
+    }
 }
 
 #[derive(Default)]
@@ -131,7 +198,7 @@ impl Stopwatch {
     fn cost(&self) -> Option<Cost> {
         let step = self.plain.0 / self.plain.1 as f64;
         let update = (self.learning.0 - step * self.learning.1 as f64).max(0.0) / self.updates as f64;
-        (step + update).is_finite().then_some(Cost { step, update })
+        (step + update).is_finite().then_some(Cost { step, update, episode: 0.0 })
     }
 }
 
@@ -176,7 +243,31 @@ mod tests {
             let seconds = cost.per_step(&config(sets));
             assert!((seconds - expected).abs() < 1e-12, "{seconds} {sets:?}");
         }
+        // Three evaluations of ten episodes of 1000 steps in 20,000 steps: one and a half further steps for each.
+        let sets = [("training.updates_per_step", "0"), ("steps", "20000")];
+        let seconds = Cost { episode: 1000.0, ..cost }.per_step(&config(&sets));
+        assert!((seconds - 0.25e-3).abs() < 1e-12, "{seconds}");
         assert_eq!(Stopwatch::default().cost(), None);
+    }
+
+    #[test]
+    fn a_trial_of_long_games_is_cut_off() {
+        let cut = CutOff { environments: Box::new(mpo_agent::ControlSuite), steps: 4 };
+        let mut environment = cut.make("example/catch", 0).expect("the task needs nothing");
+        for _ in 0..2 {
+            environment.reset().expect("it starts");
+            let ends: Vec<bool> =
+                (0..4).map(|_| environment.step(&[1.0]).expect("it goes on").step_type == StepType::Last).collect();
+            assert_eq!(ends, [false, false, false, true]);
+        }
+    }
+
+    #[test]
+    fn frames_are_tried_too() {
+        let tiny = [("task", "example/catch"), ("network.pixel_torso", "small"), ("replay.sequences", "2")];
+        let cost = trial(&config(&tiny), Parts::default).expect("the trial works");
+        assert!(cost.step > 0.0 && cost.update > 0.0, "{cost:?}");
+        assert!((cost.episode - 11.0).abs() < 1e-9, "{cost:?}");
     }
 
     #[test]
@@ -184,8 +275,12 @@ mod tests {
         let plain = kind(&config(&[]));
         assert_eq!(plain, kind(&config(&[("learner.target_period", "7"), ("training.updates_per_step", "1.0")])));
         assert_eq!(plain, kind(&config(&[("task", "control/walker-run")])));
-        for (key, value) in [("learner.action_samples", "7"), ("network.torso", "plain"), ("learner.algorithm", "epg")]
-        {
+        for (key, value) in [
+            ("learner.action_samples", "7"),
+            ("network.torso", "plain"),
+            ("network.pixel_torso", "small"),
+            ("learner.algorithm", "epg"),
+        ] {
             assert_ne!(plain, kind(&config(&[(key, value)])), "{key}");
         }
     }

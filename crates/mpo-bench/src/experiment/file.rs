@@ -4,7 +4,7 @@
 //! description = "Two learners on two tasks of the control suite"
 //! profile = "default"                        # where the settings start from; "default" if absent
 //! algorithms = ["mpo", "epg"]                # learners to compare; the settings' own if absent
-//! tasks = ["cartpole-swingup", "walker-*"]   # names or patterns, as `mpo tasks` lists them
+//! tasks = ["cartpole-swingup", "walker-*"]   # names or patterns, as `mpo tasks` lists them: also "atari/pong", "atari/*"
 //! seeds = 3                                  # seeds 0, 1 and 2 of each task
 //! steps = 250_000                            # environment steps per run
 //! asymptotes = { epg = 1_000_000 }           # longer runs of some algorithms, whose end is drawn as a star
@@ -26,11 +26,11 @@ use std::{collections::HashMap, fs, path::Path};
 
 use anyhow::{Context as _, bail, ensure};
 use mpo_agent::{Algorithm, Config, Profile};
-use mpo_envs::suite::{self, TaskInfo};
 use serde::Deserialize;
 use toml::{Table, Value};
 
 use crate::{
+    catalogue,
     pool::{Existing, Job},
     report, train,
 };
@@ -50,7 +50,7 @@ pub struct Experiment {
     /// Settings to compare.
     #[serde(default)]
     pub variants: Vec<Variant>,
-    /// Task names, or patterns in which `*` stands for any letters.
+    /// Task names, or patterns in which `*` stands for any letters but `/`.
     pub tasks: Vec<String>,
     /// Seeds per task, counted from 0.
     pub seeds: u64,
@@ -152,28 +152,28 @@ impl Experiment {
     ///
     /// # Errors
     /// If a name is unknown, or nothing matches a pattern or `only`.
-    pub fn tasks(&self, only: Option<&str>) -> anyhow::Result<Vec<&'static TaskInfo>> {
-        let mut chosen: Vec<&TaskInfo> = Vec::new();
+    pub fn tasks(&self, only: Option<&str>) -> anyhow::Result<Vec<String>> {
+        let mut chosen: Vec<String> = Vec::new();
         for name in &self.tasks {
             let found = if name.contains('*') {
-                suite::tasks().iter().filter(|task| matches(name, task.name)).collect()
+                catalogue::matching(name).into_iter().map(str::to_owned).collect()
             } else {
-                vec![suite::find(name)?]
+                vec![catalogue::find(name)?]
             };
             if found.is_empty() {
                 bail!("no task matches {name}; `mpo tasks` lists them");
             }
             for task in found {
-                if !chosen.iter().any(|known| known.name == task.name) {
+                if !chosen.contains(&task) {
                     chosen.push(task);
                 }
             }
         }
         if let Some(pattern) = only {
-            let names: Vec<&str> = chosen.iter().map(|task| task.name).collect();
-            chosen.retain(|task| matches(pattern, task.name));
+            let all = chosen.join(", ");
+            chosen.retain(|task| catalogue::matches(pattern, task));
             if chosen.is_empty() {
-                bail!("no task of the experiment matches {pattern}; it has {}", names.join(", "));
+                bail!("no task of the experiment matches {pattern}; it has {all}");
             }
         }
         Ok(chosen)
@@ -198,15 +198,15 @@ impl Experiment {
                 for contender in &contenders {
                     let mut sets = settings.clone();
                     sets.extend(contender.sets.iter().cloned());
-                    let config = self.config(profile, sets, task.name, seed)?;
-                    let name = train::name(task.name, seed);
+                    let config = self.config(profile, sets, task, seed)?;
+                    let name = train::name(task, seed);
                     let (name, folder) = match contender.name {
                         Some(contender) if several => (format!("{contender} {name}"), runs.join(contender)),
                         _ => (name, runs.to_owned()),
                     };
                     jobs.push(Job {
                         name,
-                        dir: folder.join(task.name).join(format!("seed-{seed}")),
+                        dir: folder.join(task).join(format!("seed-{seed}")),
                         variant: contender.variant.filter(|_| several).map(str::to_owned),
                         config,
                         existing: Existing::Continue,
@@ -224,7 +224,7 @@ impl Experiment {
         task: &str,
         seed: u64,
     ) -> anyhow::Result<Config> {
-        sets.push(("task".to_owned(), format!("control/{task}")));
+        sets.push(("task".to_owned(), mpo_envs::full_name(task)?));
         sets.push(("steps".to_owned(), self.steps.to_string()));
         sets.push(("seed".to_owned(), seed.to_string()));
         let mut config = Config::resolve(profile, None, &sets).context("the experiment file's settings are wrong")?;
@@ -259,34 +259,9 @@ fn flatten(prefix: &str, table: &Table, settings: &mut Vec<(String, String)>) {
     }
 }
 
-/// Whether `name` matches `pattern`, in which `*` stands for any letters. Both may begin with `control/`.
-fn matches(pattern: &str, name: &str) -> bool {
-    let pattern = pattern.strip_prefix("control/").unwrap_or(pattern);
-    let Some((first, rest)) = pattern.split_once('*') else { return pattern == name };
-    let Some(tail) = name.strip_prefix(first) else { return false };
-    // The star takes every possible length in turn; names are short.
-    tail.char_indices().map(|(at, _)| at).chain([tail.len()]).any(|at| matches(rest, &tail[at..]))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_star_stands_for_any_letters() {
-        for (pattern, name) in [
-            ("walker-*", "walker-run"),
-            ("*", "cheetah-run"),
-            ("*-swingup*", "cartpole-swingup_sparse"),
-            ("control/walker-*", "walker-walk"),
-            ("cheetah-run", "cheetah-run"),
-        ] {
-            assert!(matches(pattern, name), "{pattern} {name}");
-        }
-        for (pattern, name) in [("walker-*", "cheetah-run"), ("*-swingup", "cartpole-swingup_sparse"), ("", "x")] {
-            assert!(!matches(pattern, name), "{pattern} {name}");
-        }
-    }
 
     fn experiment(text: &str) -> Experiment {
         toml::from_str(&format!("description = \"A trial\"\n{text}")).expect("the test's file parses")

@@ -3,11 +3,10 @@
 mod estimate;
 mod file;
 
-use std::{path::Path, thread};
+use std::{collections::BTreeSet, path::Path, thread};
 
 use anyhow::bail;
 use mpo_agent::Parts;
-use mpo_envs::suite;
 
 pub use self::{
     estimate::seconds,
@@ -30,7 +29,7 @@ const LONG: u64 = 500_000;
 /// Runs `mpo experiment`. Finished runs below the runs folder are kept, interrupted ones resumed.
 ///
 /// # Errors
-/// If the file or its settings are wrong, `MuJoCo` is missing, or a run fails; what the others have reached is
+/// If the file or its settings are wrong, `MuJoCo` or ALE is missing, or a run fails; what the others have reached is
 /// tabulated all the same.
 pub fn command(options: &ExperimentOptions) -> anyhow::Result<Ending> {
     let experiment = Experiment::read(&options.file)?;
@@ -50,7 +49,13 @@ pub fn command(options: &ExperimentOptions) -> anyhow::Result<Ending> {
     }
     if left > 0 {
         // Whatever is missing on this machine is said once, before the first run begins.
-        suite::load(&jobs[0].config.task, 0)?;
+        let mut suites = BTreeSet::new();
+        for job in &jobs {
+            let task = &job.config.task;
+            if suites.insert(task.split('/').next()) {
+                mpo_envs::load(task, 0)?;
+            }
+        }
     }
     if left > LONG {
         output::note(&estimate(&jobs, workers, Parts::default)?);
@@ -131,7 +136,9 @@ fn export(experiment: &Experiment, runs: &Path, records: &[Record]) -> anyhow::R
     let text = table::text(&rows);
     save("table.txt", &text)?;
     save("table.md", &table::markdown(&rows))?;
-    save("table.csv", &table::csv(&rows))?;
+    for (suffix, table) in table::csv_files(&rows) {
+        save(&format!("table{suffix}.csv"), &table)?;
+    }
     let mut written = vec!["table.{txt,md,csv}"];
     let beside = table::comparison(&rows);
     if beside.lines.len() > 1 {

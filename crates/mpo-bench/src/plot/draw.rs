@@ -6,11 +6,11 @@ use super::{
     canvas::{Align, Canvas, Font},
     figure::{Curve, Figure, Panel},
     layout::{
-        FAINT, FOOTER, GAP, GRID, HEADING, INK, LABELS, LEGEND, MARGIN, PANEL, PUBLISHED, RANDOM, STEPS, TITLE, WHITE,
-        grid, style, tick_distance,
+        FAINT, FOOTER, GAP, GRID, HEADING, HUMAN, INK, LABELS, LEGEND, MARGIN, PANEL, PUBLISHED, RANDOM, STEPS, TITLE,
+        WHITE, grid, style, tick_distance,
     },
 };
-use crate::output;
+use crate::{catalogue, output};
 
 const SMALL: Font = Font { size: 11.0, bold: false, colour: FAINT };
 const NOTE: Font = Font { size: 12.0, bold: false, colour: INK };
@@ -20,14 +20,19 @@ const FIGURE: Font = Font { size: 16.0, bold: true, colour: INK };
 /// Width and height of `figure` in points.
 pub(super) fn size(figure: &Figure) -> (f64, f64) {
     let (columns, rows) = grid(figure.panels.len());
-    // Several learners' names and the words under them need some room.
-    let columns = if figure.single().is_some() { columns } else { columns.max(2) };
+    // Several learners' names and the words under them need some room, and so do those on several seeds.
+    let columns = if figure.single().is_some() && figure.seeds() < 2 { columns } else { columns.max(2) };
     let (columns, rows) = (columns as f64, rows as f64);
-    let width = 2.0 * MARGIN.0 + LABELS + columns * PANEL.0 + (columns - 1.0) * GAP.0;
+    let width = 2.0 * MARGIN.0 + LABELS + columns * PANEL.0 + (columns - 1.0) * gap(figure);
     let heading = if figure.title.is_some() { HEADING } else { 0.0 };
     let legend = legend_rows(figure, width).len() as f64 * LEGEND;
     let height = 2.0 * MARGIN.1 + heading + legend + rows * PANEL.1 + (rows - 1.0) * GAP.1 + FOOTER;
     (width, height)
+}
+
+/// Space between two panels of a row, in which the second may have labels of its own.
+fn gap(figure: &Figure) -> f64 {
+    if figure.one_scale() { GAP.0 } else { GAP.0 + LABELS }
 }
 
 /// Draws the whole figure.
@@ -52,8 +57,8 @@ pub(super) fn draw<DB: DrawingBackend>(canvas: &Canvas<'_, DB>, figure: &Figure)
     let (columns, _) = grid(figure.panels.len());
     for (index, panel) in figure.panels.iter().enumerate() {
         let (column, row) = (index % columns, index / columns);
-        let corner = (left + column as f64 * (PANEL.0 + GAP.0), top + row as f64 * (PANEL.1 + GAP.1));
-        draw_panel(canvas, figure, panel, corner, column == 0)?;
+        let corner = (left + column as f64 * (PANEL.0 + gap(figure)), top + row as f64 * (PANEL.1 + GAP.1));
+        draw_panel(canvas, figure, panel, corner, column == 0 || !figure.one_scale())?;
     }
     let corner = (width - MARGIN.0, height - MARGIN.1);
     canvas.text(&figure.footer(), corner, Align::Right, SMALL)
@@ -68,6 +73,7 @@ enum Key {
     Learner { style: usize, band: bool },
     Star,
     Published,
+    Human,
     Random,
 }
 
@@ -82,6 +88,7 @@ fn legend_rows(figure: &Figure, width: f64) -> Vec<Vec<(Key, String)>> {
     let mut entries: Vec<(Key, String)> = learners.collect();
     entries.extend(figure.stars().map(|words| (Key::Star, words)));
     entries.extend(figure.published().map(|words| (Key::Published, words)));
+    entries.extend(figure.human().then(|| (Key::Human, "human".to_owned())));
     entries.extend(figure.random().then(|| (Key::Random, "random policy".to_owned())));
     let room = width - 2.0 * MARGIN.0 - LABELS;
     let mut rows: Vec<Vec<(Key, String)>> = Vec::new();
@@ -112,6 +119,7 @@ fn draw_key<DB: DrawingBackend>(canvas: &Canvas<'_, DB>, key: Key, x: f64, y: f6
         }
         Key::Star => canvas.star((0.5 * (from + to), y), 6.0, INK),
         Key::Published => canvas.dashes((from, to), y, (5.0, 4.0), 1.5, PUBLISHED),
+        Key::Human => canvas.dashes((from, to), y, (8.0, 2.5), 1.5, HUMAN),
         Key::Random => canvas.dashes((from, to), y, (1.5, 3.0), 1.5, RANDOM),
     }
 }
@@ -156,7 +164,7 @@ fn draw_panel<DB: DrawingBackend>(
     };
     canvas.text(&panel.task, (left, top + 13.0), Align::Left, NAME)?;
     if let (Some(only), Some(last)) = (figure.single(), panel.curves.first().and_then(|curve| curve.points.last())) {
-        let score = format!("{:.0}", last.spread.median);
+        let score = format!("{:.*}", catalogue::decimals(&panel.task), last.spread.median);
         let font = Font { colour: style(only.style).0, ..NAME };
         canvas.text(&score, (frame.right, top + 13.0), Align::Right, font)?;
     }
@@ -164,9 +172,15 @@ fn draw_panel<DB: DrawingBackend>(
     if let Some(random) = panel.random {
         canvas.dashes((frame.left, frame.right), frame.y(random), (1.5, 3.0), 1.25, RANDOM)?;
     }
-    if let Some(level) = panel.level {
+    if let Some(human) = panel.human.filter(|&human| human <= frame.highest) {
+        canvas.dashes((frame.left, frame.right), frame.y(human), (8.0, 2.5), 1.25, HUMAN)?;
+    }
+    if let Some(level) = panel.level.filter(|&level| panel.published[level].mean <= frame.highest) {
         let y = frame.y(panel.published[level].mean);
         canvas.dashes((frame.left, frame.right), y, (5.0, 4.0), 1.25, PUBLISHED)?;
+    }
+    if let Some(words) = panel.beyond() {
+        canvas.text(&words, (frame.right - 3.0, frame.top + 11.0), Align::Right, SMALL)?;
     }
     draw_curves(canvas, figure, panel, &frame)?;
     for reference in &panel.published {
@@ -183,14 +197,14 @@ fn draw_panel<DB: DrawingBackend>(
 
 fn draw_axes<DB: DrawingBackend>(canvas: &Canvas<'_, DB>, frame: &Frame, labelled: bool) -> anyhow::Result<()> {
     let distance = tick_distance(frame.highest - frame.lowest, 4.0);
-    let mut value = (frame.lowest / distance).ceil() * distance;
-    while value <= frame.highest {
+    let places = usize::from(distance < 1.0);
+    let ticks = (frame.lowest / distance).ceil() as i64..=(frame.highest / distance).floor() as i64;
+    for value in ticks.map(|tick| tick as f64 * distance) {
         let y = frame.y(value);
         canvas.line(&[(frame.left, y), (frame.right, y)], 1.0, GRID)?;
         if labelled {
-            canvas.text(&format!("{value:.0}"), (frame.left - 6.0, y + 4.0), Align::Right, SMALL)?;
+            canvas.text(&format!("{value:.places$}"), (frame.left - 6.0, y + 4.0), Align::Right, SMALL)?;
         }
-        value += distance;
     }
     let distance = tick_distance(frame.last_step, 5.0).max(1.0) as u64;
     let mut step = 0;

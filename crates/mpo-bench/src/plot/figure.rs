@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    anchors, output, random,
+    anchors, atari, catalogue, output, random,
     records::Record,
     series::{self, Series},
     summary::{self, Spread},
     table,
 };
+
+/// How far above a game's curves, in their own heights, a published score may lie and still have its line.
+const FAR: f64 = 4.0;
 
 /// A figure of learning curves.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,7 +20,7 @@ pub struct Figure {
     pub title: Option<String>,
     /// The learners, whose curves have the same colour in all panels.
     pub learners: Vec<Learner>,
-    /// One panel per task, in the suite's order.
+    /// One panel per task, in the catalogue's order.
     pub panels: Vec<Panel>,
 }
 
@@ -33,7 +36,7 @@ pub struct Learner {
 /// The curves of one task.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Panel {
-    /// Suite name of the task.
+    /// Short name of the task.
     pub task: String,
     /// The learners' curves, in the order of [`Figure::learners`].
     pub curves: Vec<Curve>,
@@ -43,6 +46,8 @@ pub struct Panel {
     pub published: Vec<Reference>,
     /// Index into `published` of the figure that is held against the end of the curve.
     pub level: Option<usize>,
+    /// The published human score in a game.
+    pub human: Option<f64>,
 }
 
 /// One learner's runs of one task.
@@ -124,7 +129,12 @@ impl Figure {
 
     /// The line under the panels: what the curves and the axes are.
     pub(super) fn footer(&self) -> String {
-        let axes = "return of an episode against environment steps";
+        let games = self.panels.iter().filter(|panel| atari::is_game(&panel.task)).count();
+        let axes = match games {
+            0 => "return of an episode against environment steps",
+            _ if games == self.panels.len() => "score against environment steps of 4 frames",
+            _ => "return of an episode against environment steps, in games 4 frames each",
+        };
         match (self.single(), self.seeds()) {
             (Some(_), _) => axes.to_owned(),
             (None, 0 | 1) => format!("one seed; {axes}"),
@@ -151,7 +161,9 @@ impl Figure {
         steps.dedup();
         match steps[..] {
             [] => None,
+            [atari::PUBLISHED_STEPS] => Some("published MPO at 200M frames".to_owned()),
             [one] => Some(format!("published MPO at {} steps", output::steps(one))),
+            _ if steps.contains(&atari::PUBLISHED_STEPS) => Some("published MPO".to_owned()),
             _ => Some("published MPO at the nearest steps".to_owned()),
         }
     }
@@ -159,6 +171,18 @@ impl Figure {
     /// Whether any panel shows the random policy's return.
     pub(super) fn random(&self) -> bool {
         self.panels.iter().any(|panel| panel.random.is_some())
+    }
+
+    /// Whether any panel shows a person's score.
+    pub(super) fn human(&self) -> bool {
+        self.panels.iter().any(|panel| panel.human.is_some())
+    }
+
+    /// Whether all panels have the same return axis, so that labels on the left are enough.
+    pub(super) fn one_scale(&self) -> bool {
+        let axes = |panel: &Panel| (panel.lowest(), panel.highest());
+        self.panels.windows(2).all(|pair| axes(&pair[0]) == axes(&pair[1]))
+            || self.panels.iter().all(|panel| catalogue::range(&panel.task) == Some((0.0, 1000.0)))
     }
 
     /// The largest number of runs that a curve summarises.
@@ -177,14 +201,52 @@ impl Panel {
         self.points().map(|point| point.step).max().unwrap_or(0)
     }
 
-    /// The upper end of the return axis: 1000, the suite's scale, unless a curve goes beyond it.
+    /// The upper end of the return axis: that of the task's scale unless a curve goes beyond it, or what is shown of a game.
     pub(super) fn highest(&self) -> f64 {
-        self.points().map(|point| point.spread.upper).fold(1000.0, f64::max)
+        self.axis().1
     }
 
-    /// The lower end of the return axis: 0 unless a curve goes below it.
+    /// The lower end of the return axis: that of the task's scale unless a curve goes below it, or what is shown of a game.
     pub(super) fn lowest(&self) -> f64 {
-        self.points().map(|point| point.spread.lower).fold(0.0, f64::min)
+        self.axis().0
+    }
+
+    fn axis(&self) -> (f64, f64) {
+        let lower = |start| self.points().map(|point| point.spread.lower).fold(start, f64::min);
+        let upper = |start| self.points().map(|point| point.spread.upper).fold(start, f64::max);
+        if let Some((lowest, highest)) = catalogue::range(&self.task) {
+            return (lower(lowest), upper(highest));
+        }
+        let random = self.random.unwrap_or(f64::NAN);
+        // The minimum with what is no number is the other.
+        let (mut lowest, mut highest) = (lower(f64::INFINITY).min(random), upper(f64::NEG_INFINITY).max(random));
+        // A score far above would make a line of the curve.
+        let reach = highest + FAR * (highest - lowest);
+        let mut headroom = 0.05;
+        for (_, score) in self.scores() {
+            if score <= reach {
+                (lowest, highest) = (lowest.min(score), highest.max(score));
+            } else {
+                // Its figure is written above the curves.
+                headroom = 0.2;
+            }
+        }
+        let span = (highest - lowest).max(1.0);
+        (lowest - 0.05 * span, highest + headroom * span)
+    }
+
+    /// The published scores that a game's panel is drawn with, with their names.
+    fn scores(&self) -> impl Iterator<Item = (&'static str, f64)> {
+        let paper = self.level.map(|level| ("MPO", self.published[level].mean));
+        self.human.map(|score| ("human", score)).into_iter().chain(paper)
+    }
+
+    /// The published scores that lie above the axis, as words; `None` where there is none.
+    pub(super) fn beyond(&self) -> Option<String> {
+        let highest = self.highest();
+        let above = |&(_, score): &(&str, f64)| catalogue::range(&self.task).is_none() && score > highest;
+        let words: Vec<String> = self.scores().filter(above).map(|(name, score)| format!("{name} {score}")).collect();
+        (!words.is_empty()).then(|| format!("above: {}", words.join(", ")))
     }
 
     fn points(&self) -> impl Iterator<Item = &Point> {
@@ -198,12 +260,19 @@ fn panel(task: &str, all: &[Series<'_>], horizon: u64) -> Option<Panel> {
     let last = curves.iter().flat_map(|curve| &curve.points).map(|point| point.step).max()?;
     // Published levels of one algorithm beside seven learners would be taken for theirs.
     let published: Vec<Reference> = if all.len() > 1 { Vec::new() } else { references(task) };
-    let level = anchors::nearest(task, "mpo", last)
-        .and_then(|anchor| published.iter().position(|reference| reference.step == anchor.steps));
-    Some(Panel { task: task.to_owned(), curves, random: random::mean_return(task), published, level })
+    let level = match published[..] {
+        [_] => Some(0),
+        _ => anchors::nearest(task, "mpo", last)
+            .and_then(|anchor| published.iter().position(|reference| reference.step == anchor.steps)),
+    };
+    let human = atari::score(task, "human");
+    Some(Panel { task: task.to_owned(), curves, random: random::mean_return(task), published, level, human })
 }
 
 fn references(task: &str) -> Vec<Reference> {
+    if let Some(mean) = atari::score(task, "mpo") {
+        return vec![Reference { step: atari::PUBLISHED_STEPS, mean, std: 0.0 }];
+    }
     let series = anchors::series(task, "mpo");
     series.into_iter().map(|anchor| Reference { step: anchor.steps, mean: anchor.mean, std: anchor.std }).collect()
 }

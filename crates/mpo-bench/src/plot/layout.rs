@@ -6,7 +6,7 @@ use plotters::style::RGBColor;
 pub(super) const COLUMNS: usize = 4;
 /// Panel with its title and labels, without the space between panels.
 pub(super) const PANEL: (f64, f64) = (206.0, 172.0);
-/// Space between panels.
+/// Space between panels, besides labels.
 pub(super) const GAP: (f64, f64) = (18.0, 14.0);
 /// Space around everything; the left one holds the labels of the return axis.
 pub(super) const MARGIN: (f64, f64) = (14.0, 12.0);
@@ -39,6 +39,7 @@ pub(super) const PALETTE: [RGBColor; 7] = [
 ];
 pub(super) const PUBLISHED: RGBColor = RGBColor(213, 94, 0);
 pub(super) const RANDOM: RGBColor = RGBColor(140, 146, 156);
+pub(super) const HUMAN: RGBColor = RGBColor(0, 158, 115);
 
 /// Colour of a learner's curve, and its dashes (length, gap) where the palette has been used up.
 pub(super) fn style(place: usize) -> (RGBColor, Option<(f64, f64)>) {

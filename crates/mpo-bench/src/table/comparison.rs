@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Row, grid::Grid, markdown};
-use crate::output;
+use crate::{atari, catalogue, output};
 
 /// The score of every series on every task.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,7 +12,7 @@ pub struct Comparison<'a> {
     pub tasks: Vec<&'a str>,
     /// The series, in the order in which they come first in the table.
     pub lines: Vec<Line<'a>>,
-    /// How many tasks every series has a score on; the means are taken over these.
+    /// How many tasks every series has a score on, with a scale for it; the means are taken over these.
     pub common: usize,
 }
 
@@ -27,12 +27,15 @@ pub struct Line<'a> {
     pub mean: Option<f64>,
 }
 
-/// A return on the scale from the random policy's, 0, to the suite's largest, 1. Without a measured random policy the
-/// scale starts at a return of 0.
+/// A return on the scale from the random policy's, 0, to the task's largest, 1. Without a measured random policy the scale
+/// starts at a return of 0. A game's scale ends at the human score; without that and a random policy it has none.
 #[must_use]
-pub fn normalised(score: f64, random: Option<f64>) -> f64 {
+pub fn normalised(task: &str, score: f64, random: Option<f64>) -> Option<f64> {
+    if atari::is_game(task) {
+        return atari::human_normalised(task, score);
+    }
     let random = random.unwrap_or(0.0);
-    (score - random) / (1000.0 - random)
+    catalogue::whole(task).map(|whole| (score - random) / (whole - random))
 }
 
 /// Sorts the rows of a table by series and task.
@@ -48,15 +51,16 @@ pub fn comparison(rows: &[Row]) -> Comparison<'_> {
         }
     }
     let find = |series: &str, task: &str| rows.iter().find(|row| row.series == series && row.task == task);
-    let common: Vec<&str> =
-        tasks.iter().copied().filter(|task| names.iter().all(|name| find(name, task).is_some())).collect();
+    let scored =
+        |name: &str, task| find(name, task).is_some_and(|row| normalised(task, row.median, row.random).is_some());
+    let common: Vec<&str> = tasks.iter().copied().filter(|task| names.iter().all(|name| scored(name, task))).collect();
     let lines = names
         .iter()
         .map(|&series| {
             let scores: Vec<f64> = common
                 .iter()
                 .filter_map(|task| find(series, task))
-                .map(|row| normalised(row.median, row.random))
+                .filter_map(|row| normalised(&row.task, row.median, row.random))
                 .collect();
             Line {
                 series,
@@ -141,21 +145,28 @@ impl Comparison<'_> {
     /// Median, quartiles if there are seeds, and the steps where other series have gone further.
     fn cell(&self, task: usize, row: &Row) -> String {
         let furthest = self.lines.iter().filter_map(|line| line.rows[task]).map(|row| row.steps).max();
-        let spread = if row.seeds > 1 { format!(" ({:.0}–{:.0})", row.lower, row.upper) } else { String::new() };
+        let places = catalogue::decimals(&row.task);
+        let spread =
+            if row.seeds > 1 { format!(" ({:.places$}–{:.places$})", row.lower, row.upper) } else { String::new() };
         let steps =
             if furthest == Some(row.steps) { String::new() } else { format!(" @ {}", output::steps(row.steps)) };
-        format!("{:.0}{spread}{steps}", row.median)
+        format!("{:.places$}{spread}{steps}", row.median)
     }
 
     fn legend(&self) -> String {
         let tasks = match self.common {
-            0 => "no task has a score of every one yet".to_owned(),
-            1 => "the one task that all have a score on".to_owned(),
-            count => format!("the {count} tasks that all have a score on"),
+            0 => "but no task has a score of every one yet".to_owned(),
+            1 => "mean over the one task that all have a score on".to_owned(),
+            count => format!("mean over the {count} tasks that all have a score on"),
+        };
+        let whole = if self.tasks.iter().all(|task| catalogue::whole(task) == Some(1000.0)) {
+            "a return of 1000"
+        } else {
+            "the task's largest return, in a game the human score"
         };
         format!(
             "Median return over seeds, with the quartiles in brackets; \"@\" marks a score after fewer steps than others'.\n\
-             Mean, normalised: 0 is the random policy's return, 1 is a return of 1000; mean over {tasks}."
+             Mean, normalised: 0 is the random policy's return, 1 is {whole}; {tasks}."
         )
     }
 }

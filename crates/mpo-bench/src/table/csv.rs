@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Reference, Row};
+use super::{Reference, Row, games, split};
 
 #[derive(Serialize)]
 struct Record<'a> {
@@ -29,7 +29,19 @@ struct Record<'a> {
     d4pg_std: Option<f64>,
 }
 
-/// Renders `rows` as CSV with a heading line.
+/// The CSV files that `rows` make, each with what its name ends with before `.csv`: the suite's and the games' columns differ, so
+/// rows of both make two.
+#[must_use]
+pub fn csv_files(rows: &[Row]) -> Vec<(&'static str, String)> {
+    let [others, games] = split(rows);
+    match (others.is_empty(), games.is_empty()) {
+        (true, false) => vec![("", games::csv(&games))],
+        (_, true) => vec![("", csv(&others))],
+        (false, false) => vec![("", csv(&others)), ("-atari", games::csv(&games))],
+    }
+}
+
+/// Renders `rows`, which are no games, as CSV with a heading line.
 ///
 /// # Panics
 /// Never: writing to memory cannot fail.

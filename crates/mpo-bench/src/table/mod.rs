@@ -3,11 +3,13 @@
 //! A run's score is the mean return over all episodes of its last evaluation; a task's is the median of its runs'
 //! scores, with the interquartile range over runs as spread. Figures are taken over the finished runs. Where a task
 //! has none yet, they are taken over its unfinished runs at the latest evaluation that all of them have reached, and
-//! the row is marked.
+//! the row is marked. Games have a table of their own, with other columns: the tasks decide.
 
 mod command;
 mod comparison;
+mod control;
 mod csv;
+mod games;
 mod grid;
 mod json;
 mod markdown;
@@ -22,7 +24,7 @@ use serde::Serialize;
 pub use self::{
     command::command,
     comparison::{Comparison, Line, comparison, normalised},
-    csv::csv,
+    csv::{csv, csv_files},
     grid::Grid,
     json::json,
     markdown::markdown,
@@ -31,7 +33,7 @@ pub use self::{
 };
 use crate::{
     anchors::{self, Anchor},
-    output, random,
+    atari, catalogue, random,
     records::Record,
     series::{self, Series},
     summary::{self, Spread},
@@ -40,13 +42,13 @@ use crate::{
 /// One task of the table, under one learner.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Row {
-    /// Suite name of the task.
+    /// Short name of the task.
     pub task: String,
     /// What the learner is called: an algorithm's title or a variant's name.
     pub series: String,
     /// The setting `learner.algorithm`.
     pub algorithm: String,
-    /// Whether the task is one of the headline set, for which published figures exist.
+    /// Whether the task is one of the headline set, or of the paper's games, for which published figures exist.
     pub headline: bool,
     /// Environment steps at which our figures were taken (the fewest of its runs).
     pub steps: u64,
@@ -62,6 +64,10 @@ pub struct Row {
     pub upper: f64,
     /// Median over the runs of each run's best evaluation.
     pub best: f64,
+    /// 25 % quantile over the runs of each one's best evaluation.
+    pub best_lower: f64,
+    /// 75 % quantile over the runs of each one's best evaluation.
+    pub best_upper: f64,
     /// The random policy's mean return.
     pub random: Option<f64>,
     /// Published MPO at the nearest number of steps.
@@ -99,14 +105,12 @@ impl From<&Anchor> for Reference {
     }
 }
 
-/// Groups the runs of each task, in the suite's order; tasks outside the suite follow by name.
+/// Groups the runs of each task, in the catalogue's order; tasks that nobody knows follow by name.
 #[must_use]
 pub fn by_task<'a>(records: impl IntoIterator<Item = &'a Record>) -> Vec<(&'a str, Vec<&'a Record>)> {
     let mut groups: BTreeMap<(usize, &str), Vec<&Record>> = BTreeMap::new();
     for record in records {
-        let tasks = suite::tasks();
-        let rank = tasks.iter().position(|task| task.name == record.task).unwrap_or(tasks.len());
-        groups.entry((rank, &record.task)).or_default().push(record);
+        groups.entry((catalogue::rank(&record.task), &record.task)).or_default().push(record);
     }
     groups.into_iter().map(|((_, task), group)| (task, group)).collect()
 }
@@ -132,19 +136,22 @@ fn row(task: &str, series: &Series<'_>) -> Option<Row> {
     let scores: Vec<f64> = runs.iter().filter_map(|run| run.final_score(limit)).collect();
     let bests: Vec<f64> = runs.iter().filter_map(|run| run.best_score(limit)).collect();
     let Spread { lower, median, upper } = summary::spread(&scores)?;
+    let best = summary::spread(&bests)?;
     let info = suite::tasks().iter().find(|info| info.name == task);
     Some(Row {
         task: task.to_owned(),
         series: series.name.clone(),
         algorithm: series.algorithm.name().to_owned(),
-        headline: info.is_some_and(|info| info.headline),
+        headline: info.is_some_and(|info| info.headline) || atari::is_headline(task),
         steps,
         seeds: scores.len(),
         finished,
         median,
         lower,
         upper,
-        best: summary::spread(&bests)?.median,
+        best: best.median,
+        best_lower: best.lower,
+        best_upper: best.upper,
         random: random::mean_return(task),
         mpo: anchors::nearest(task, "mpo", steps).map(Reference::from),
         dmpo: anchors::nearest(task, "dmpo", steps).map(Reference::from),
@@ -152,97 +159,36 @@ fn row(task: &str, series: &Series<'_>) -> Option<Row> {
     })
 }
 
-/// Headings of the table for people; `true` where the column's figures stand on the right.
-const HEADINGS: [(&str, bool); 10] = [
-    ("Task", false),
-    ("Learner", false),
-    ("Steps", true),
-    ("Seeds", true),
-    ("Ours", true),
-    ("IQR", true),
-    ("Random", true),
-    ("MPO (publ.)", true),
-    ("DMPO (publ.)", true),
-    ("D4PG (publ.)", true),
-];
+/// The rows of the suite's table, which is also that of all tasks that are no games, and those of the games' table.
+#[must_use]
+pub fn split(rows: &[Row]) -> [Vec<Row>; 2] {
+    let (games, others): (Vec<Row>, Vec<Row>) = rows.iter().cloned().partition(|row| atari::is_game(&row.task));
+    [others, games]
+}
 
-/// The table for people: a row per task and series, then the means.
-fn grid(rows: &[Row]) -> Grid {
-    let means = means(rows);
-    let lines = rows.iter().map(cells).chain(means.iter().map(mean_cells));
-    Grid {
-        headings: HEADINGS.map(|(heading, right)| (heading.to_owned(), right)).to_vec(),
-        lines: lines.map(Vec::from).collect(),
+/// The tables for people that `rows` make, with what their columns mean: one of the suite, one of games.
+fn tables(rows: &[Row]) -> Vec<(Grid, String)> {
+    let [others, games] = split(rows);
+    let mut tables = Vec::new();
+    if !others.is_empty() {
+        tables.push((control::grid(&others), control::legend(&others)));
     }
+    if !games.is_empty() {
+        tables.push((games::grid(&games), games::legend(&games)));
+    }
+    tables
 }
 
 const NONE: &str = "–";
 
-/// One row's cells, in the order of [`HEADINGS`]; a dash where there is no figure.
-fn cells(row: &Row) -> [String; HEADINGS.len()] {
-    let reference = |reference: &Option<Reference>| {
-        reference.as_ref().map_or(NONE.to_owned(), |figure| beside(figure.mean, Some(figure.steps), Some(row.steps)))
-    };
-    [
-        format!(
-            "{}{}{}",
-            row.task,
-            if row.headline { "*" } else { "" },
-            if row.finished { "" } else { " (unfinished)" }
-        ),
-        row.series.clone(),
-        output::steps(row.steps),
-        row.seeds.to_string(),
-        format!("{:.1}", row.median),
-        if row.seeds > 1 { format!("{:.1}–{:.1}", row.lower, row.upper) } else { NONE.to_owned() },
-        row.random.map_or(NONE.to_owned(), |mean| format!("{mean:.1}")),
-        reference(&row.mpo),
-        reference(&row.dmpo),
-        reference(&row.d4pg),
-    ]
+/// What a task is called in its first column, with what there is to say of its runs.
+fn label(name: &str, finished: bool) -> String {
+    format!("{name}{}", if finished { "" } else { " (unfinished)" })
 }
 
-fn mean_cells(mean: &Mean) -> [String; HEADINGS.len()] {
-    let [mpo, dmpo, d4pg] = mean.published.map(|(figure, steps)| beside(figure, steps, mean.steps));
-    [
-        format!("mean of {} tasks{}", mean.tasks, if mean.finished { "" } else { " (unfinished)" }),
-        mean.series.clone(),
-        mean.steps.map_or(NONE.to_owned(), output::steps),
-        NONE.to_owned(),
-        format!("{:.1}", mean.ours),
-        NONE.to_owned(),
-        mean.random.map_or(NONE.to_owned(), |mean| format!("{mean:.1}")),
-        mpo,
-        dmpo,
-        d4pg,
-    ]
-}
-
-/// A published figure, with its steps where they are known and not ours.
-fn beside(figure: f64, steps: Option<u64>, ours: Option<u64>) -> String {
-    match steps {
-        Some(steps) if ours != Some(steps) => format!("{figure:.1} @ {}", output::steps(steps)),
-        _ => format!("{figure:.1}"),
-    }
-}
-
-/// What the columns mean, for under the table.
-fn legend(rows: &[Row]) -> String {
-    let mut lines = vec![
-        "Ours: median over seeds of the mean return of the last evaluation; IQR: 25 % to 75 % quantile over seeds.",
-        "publ.: published mean over seeds, at the same number of environment steps or at the one named.",
-    ];
-    if rows.iter().any(|row| row.headline) {
-        lines.push("*: one of the 18 tasks that published MPO figures exist for.");
-    }
-    if !means(rows).is_empty() {
-        lines.push("mean: over the tasks above on which MPO, DMPO and D4PG are all published.");
-    }
-    if rows.iter().any(|row| !row.finished) {
-        lines.push("unfinished: no run has reached its end; figures at the latest step that all runs have reached.");
-    }
-    lines.join("\n")
-}
+/// What is to be known of unfinished runs.
+const UNFINISHED: &str =
+    "unfinished: no run has reached its end; figures at the latest step that all runs have reached.";
 
 #[cfg(test)]
 mod tests;

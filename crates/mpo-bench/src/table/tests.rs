@@ -42,6 +42,8 @@ fn examples() -> Vec<Row> {
         lower: 790.0,
         upper: 850.06,
         best: 900.0,
+        best_lower: 880.0,
+        best_upper: 910.0,
         random: Some(42.25),
         mpo: Some(reference(100_000, 235.5)),
         dmpo: None,
@@ -59,6 +61,8 @@ fn examples() -> Vec<Row> {
         lower: 1.0,
         upper: 1.0,
         best: 2.0,
+        best_lower: 2.0,
+        best_upper: 2.0,
         random: None,
         mpo: None,
         dmpo: None,
@@ -234,7 +238,104 @@ fn a_score_after_fewer_steps_than_others_is_marked_and_many_tasks_go_downwards()
 
 #[test]
 fn a_normalised_score_is_zero_at_random_and_one_at_the_top() {
-    for (score, random, expected) in [(40.0, Some(40.0), 0.0), (1000.0, Some(40.0), 1.0), (250.0, None, 0.25)] {
-        assert!((normalised(score, random) - expected).abs() < 1e-12, "{score}");
+    for (task, score, random, expected) in [
+        ("walker-walk", 40.0, Some(40.0), 0.0),
+        ("walker-walk", 1000.0, Some(40.0), 1.0),
+        ("walker-walk", 250.0, None, 0.25),
+        ("example/catch", 0.25, Some(-0.5), 0.5),
+        ("example/pendulum", 50.0, None, 0.25),
+        ("atari/boxing", 12.1, None, 1.0),
+    ] {
+        let found = normalised(task, score, random).expect("the task has a scale");
+        assert!((found - expected).abs() < 1e-12, "{task} {score}: {found}");
     }
+    assert_eq!(normalised("atari/alien", 100.0, Some(10.0)), None, "nobody measured a random policy there");
+}
+
+/// Two games, one of them with three seeds, and a task of the suite.
+fn mixed() -> Vec<Record> {
+    vec![
+        run("walker-walk", 0, true, &[(0, [0.0; 2]), (1000, [500.0; 2])]),
+        run("atari/boxing", 0, true, &[(0, [-30.0; 2]), (1000, [20.0, 30.0]), (2000, [10.0; 2])]),
+        run("atari/boxing", 1, true, &[(0, [-30.0; 2]), (1000, [5.0; 2]), (2000, [15.0; 2])]),
+        run("atari/boxing", 2, true, &[(0, [50.0; 2]), (1000, [0.0; 2]), (2000, [0.0; 2])]),
+        run("atari/pong", 0, false, &[(0, [-21.0; 2]), (2000, [-20.0, -19.0])]),
+    ]
+}
+
+#[test]
+fn games_have_a_table_of_their_own_with_the_best_evaluation() {
+    let all = rows(&mixed());
+    let order: Vec<&str> = all.iter().map(|row| row.task.as_str()).collect();
+    assert_eq!(order, ["walker-walk", "atari/pong", "atari/boxing"]);
+    let text = text(&all);
+    let line = |start: &str| -> Vec<&str> {
+        let line = text.lines().find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("no {start}:\n{text}"));
+        line.split_whitespace().collect()
+    };
+    // The bests are 25, 15 and 0, since 50 was the untrained policy's, the last ones 10, 15 and 0.
+    let boxing = line("Boxing");
+    assert_eq!(boxing[..9], ["Boxing", "MPO", "8k", "3", "15.0", "7.5", "to", "20.0", "10.0"]);
+    assert_eq!(boxing[10..15], ["12.1", "88.0", "98.9", "97.8", "82.0"]);
+    let pong = line("Pong (unfinished)");
+    assert_eq!(pong[2..7], ["MPO", "8k", "1", "-19.5", "–"]);
+    // A table of the suite first, and no game in it.
+    let walker = text.find("walker-walk*").expect("the suite's table");
+    assert!(text.find("Game ").is_some_and(|games| games > walker), "{text}");
+    assert_eq!(text.matches("Boxing").count(), 1, "{text}");
+    assert!(text.contains("unfinished: ") && text.contains("200M frames"), "{text}");
+}
+
+#[test]
+fn a_games_mean_is_over_human_normalised_scores() {
+    let all = rows(&mixed());
+    let [others, games] = split(&all);
+    assert_eq!((others.len(), games.len()), (1, 2));
+    let markdown = markdown(&games);
+    let line = markdown.lines().find(|line| line.starts_with("| mean of 2 games")).expect("there are two games");
+    let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+    let of = |pong, boxing| {
+        let part = |task, score| atari::human_normalised(task, score).expect("both are known");
+        format!("{:.0} %", 50.0 * (part("atari/pong", pong) + part("atari/boxing", boxing)))
+    };
+    assert_eq!(cells[5], of(-19.5, 15.0), "best");
+    assert_eq!(cells[7..10], [of(-19.5, 10.0).as_str(), "0 %", "100 %"], "last, random, human: {line}");
+    assert_eq!(cells[13..15], [of(20.9, 82.0), of(-19.5, 15.0)], "the paper's MPO, and ours again");
+    assert!(!super::markdown(&games[1..]).contains("mean of"), "one game has no mean");
+}
+
+#[test]
+fn games_export_their_own_fields() {
+    let all = rows(&mixed());
+    let files = csv_files(&all);
+    let names: Vec<&str> = files.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["", "-atari"]);
+    assert!(files[0].1.starts_with("task,learner,algorithm,headline,") && files[0].1.lines().count() == 2);
+    let boxing = files[1].1.lines().nth(2).expect("Boxing is the second game");
+    assert!(boxing.starts_with("atari/boxing,MPO,mpo,8000,2000,3,true,15.0,7.5,20.0,10.0,5.0,12.5,"), "{boxing}");
+    assert!(boxing.contains(",12.1,88.0,98.9,97.8,82.0,"), "{boxing}");
+    assert_eq!(csv_files(&split(&all)[1]), [("", files[1].1.clone())], "games alone need no name of their own");
+
+    let parsed: serde_json::Value = serde_json::from_str(&json(&all)).expect("the export is JSON");
+    assert_eq!((&parsed[0]["task"], &parsed[2]["best"]), (&"walker-walk".into(), &15.0.into()));
+    assert_eq!(parsed[2]["published"][4]["source"], "Abdolmaleki et al. 2018, Table 1");
+    assert_eq!(parsed[0]["frames"], serde_json::Value::Null);
+}
+
+#[test]
+fn learners_are_compared_on_games_by_the_human_scale() {
+    let records = [
+        run_of(Algorithm::Mpo, "atari/boxing", 0, true, &[(1000, [12.1; 2])]),
+        run_of(Algorithm::Ppo, "atari/boxing", 0, true, &[(1000, [6.0; 2])]),
+        // Without a random policy and a human score there is no scale.
+        run_of(Algorithm::Mpo, "atari/alien", 0, true, &[(1000, [700.0; 2])]),
+        run_of(Algorithm::Ppo, "atari/alien", 0, true, &[(1000, [600.0; 2])]),
+    ];
+    let rows = rows(&records);
+    let beside = comparison(&rows);
+    assert_eq!((beside.tasks.as_slice(), beside.common), (["atari/boxing", "atari/alien"].as_slice(), 1));
+    let means: Vec<f64> = beside.lines.iter().filter_map(|line| line.mean).collect();
+    assert!((means[0] - 1.0).abs() < 1e-12 && means[1] < 0.6, "{means:?}");
+    assert!(beside.text().contains("in a game the human score"), "{}", beside.text());
+    assert!(beside.text().contains("12.1"), "{}", beside.text());
 }

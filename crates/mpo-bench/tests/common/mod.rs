@@ -17,7 +17,10 @@ pub(crate) fn write_run_of(root: &Path, algorithm: &str, task: &str, seed: u64, 
     let steps = curve.last().map_or(0, |&(step, _)| step).max(1_000);
     save(
         "config.toml",
-        &format!("task = \"control/{task}\"\nseed = {seed}\nsteps = {steps}\n[learner]\nalgorithm = \"{algorithm}\"\n"),
+        &format!(
+            "task = \"{}\"\nseed = {seed}\nsteps = {steps}\n[learner]\nalgorithm = \"{algorithm}\"\n",
+            if task.contains('/') { task.to_owned() } else { format!("control/{task}") }
+        ),
     );
     let mut eval = String::from("step,episode,return,length\n");
     for &(step, mean) in curve {

@@ -2,7 +2,7 @@
 
 use crate::mujoco::{Fault, Physics};
 use crate::render::Scene;
-use crate::{EnvError, Environment, ObservationPart, RandomState, Spec, StepType, TimeStep};
+use crate::{EnvError, Environment, ObservationPart, Progress, RandomState, Spec, StepType, TimeStep};
 
 /// What distinguishes one task from another on the same physics.
 pub trait Task: Send {
@@ -25,6 +25,19 @@ pub trait Task: Send {
     fn terminates(&self, physics: &Physics) -> bool {
         let _ = physics;
         false
+    }
+
+    /// Whether the present state ends the episode although more could follow it (discount 1), as a time limit does: the end
+    /// of a course.
+    fn finishes(&self, physics: &Physics) -> bool {
+        let _ = physics;
+        false
+    }
+
+    /// How far the present state is, for reports; `None` where there is nowhere to get to.
+    fn progress(&self, physics: &Physics) -> Option<Progress> {
+        let _ = physics;
+        None
     }
 }
 
@@ -65,6 +78,12 @@ impl Observation {
     pub fn extend(&mut self, values: &[f64]) -> &mut Self {
         self.values.extend_from_slice(values);
         self
+    }
+
+    /// All numbers so far.
+    #[must_use]
+    pub fn values(&self) -> &[f64] {
+        &self.values
     }
 }
 
@@ -205,7 +224,8 @@ impl Environment for Control {
         let reward = self.task.reward(&self.physics);
         self.step_count += 1;
         let terminated = self.task.terminates(&self.physics);
-        self.reset_next_step = terminated || self.step_count >= self.spec.episode_steps;
+        let finished = self.task.finishes(&self.physics) || self.step_count >= self.spec.episode_steps;
+        self.reset_next_step = terminated || finished;
         let step_type = if self.reset_next_step { StepType::Last } else { StepType::Mid };
         Ok(self.time_step(step_type, reward, if terminated { 0.0 } else { 1.0 }))
     }
@@ -239,7 +259,15 @@ impl Environment for Control {
         Ok(())
     }
 
+    fn progress(&self) -> Option<Progress> {
+        self.task.progress(&self.physics)
+    }
+
     fn scene(&mut self, camera: usize) -> Option<Scene> {
         Some(self.physics.scene(camera))
+    }
+
+    fn physics(&mut self) -> Option<&mut Physics> {
+        Some(&mut self.physics)
     }
 }

@@ -4,4 +4,4 @@ mod physics;
 mod sys;
 
 pub use physics::{Fault, Physics};
-pub use sys::{JointType, Library, Simulation};
+pub use sys::{EglRenderer, JointType, Library, Simulation};

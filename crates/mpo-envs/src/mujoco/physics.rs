@@ -170,12 +170,16 @@ impl Physics {
 
     /// What the model's camera with the index `camera` sees; a free camera looks on when there is no such one.
     pub(crate) fn scene(&mut self, camera: usize) -> Scene {
-        // Cameras and lights were left behind.
+        self.with_cameras(|simulation| simulation.scene(camera))
+    }
+
+    /// What `look` returns when cameras and lights, which steps leave behind, are where they belong.
+    pub(crate) fn with_cameras<T>(&mut self, look: impl FnOnce(&mut Simulation) -> T) -> T {
         self.simulation.move_cameras(true);
         self.simulation.step1();
-        let scene = self.simulation.scene(camera);
+        let seen = look(&mut self.simulation);
         self.simulation.move_cameras(false);
-        scene
+        seen
     }
 
     fn checked(&mut self, advance: impl FnOnce(&mut Simulation)) -> Result<(), Fault> {

@@ -1,4 +1,6 @@
-//! Pictures without a GPU or a window: a small ray caster over the shapes of a [`Scene`].
+//! Pictures. A [`Renderer`] is a small ray caster over the shapes of a [`Scene`]: it needs neither a GPU nor a window nor a
+//! system package, and draws the same pixels everywhere. An [`EglRenderer`](crate::mujoco::EglRenderer) is MuJoCo's own renderer where the system has
+//! EGL: it also knows meshes, textures and materials.
 
 mod intersect;
 mod renderer;

@@ -82,6 +82,18 @@ pub fn load_with(assets: &Assets, name: &str, seed: u32) -> Result<Box<dyn Envir
     Ok(Box::new(Control::new(info.name, setup, seed)?))
 }
 
+/// As [`load`], with the models' textures: the same episodes, to be drawn by an
+/// [`EglRenderer`](crate::mujoco::EglRenderer). Making the textures takes 50 times as long as the rest of a model.
+///
+/// # Errors
+///
+/// Those of [`load`].
+pub fn load_textured(name: &str, seed: u32) -> Result<Box<dyn Environment>, EnvError> {
+    let info = find(name)?;
+    let setup = (info.setup)(&Models::new(&Assets::locate()?)?.textured())?;
+    Ok(Box::new(Control::new(info.name, setup, seed)?))
+}
+
 /// The simulation of a task without the task: what its physics alone costs.
 pub struct BareSimulation(Control);
 
@@ -100,7 +112,11 @@ impl BareSimulation {
     pub fn load(name: &str, seed: u32) -> Result<Self, EnvError> {
         let info = find(name)?;
         let setup = (info.setup)(&Models::new(&Assets::locate()?)?)?;
-        let mut control = Control::new(info.name, setup, seed)?;
+        Self::of(Control::new(info.name, setup, seed)?)
+    }
+
+    /// The simulation of `control`, in a start state. Cameras move, as they do by default.
+    pub(crate) fn of(mut control: Control) -> Result<Self, EnvError> {
         control.physics_mut().0.move_cameras(true);
         control.reset()?;
         Ok(Self(control))

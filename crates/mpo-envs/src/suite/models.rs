@@ -24,6 +24,7 @@ const CURE: &str = "run `cargo xtask setup` for the pinned files";
 pub(crate) struct Models {
     library: Arc<Library>,
     folder: PathBuf,
+    textured: bool,
 }
 
 impl Models {
@@ -33,7 +34,12 @@ impl Models {
     ///
     /// Those of [`Library::load`].
     pub(crate) fn new(assets: &Assets) -> Result<Self, EnvError> {
-        Ok(Self { library: Library::load(&assets.library)?, folder: assets.suite.clone() })
+        Ok(Self { library: Library::load(&assets.library)?, folder: assets.suite.clone(), textured: false })
+    }
+
+    /// With the models' textures, which are left out otherwise.
+    pub(crate) fn textured(self) -> Self {
+        Self { textured: true, ..self }
     }
 
     /// The text of a model file.
@@ -61,11 +67,12 @@ impl Models {
     ///
     /// [`EnvError::ModelFile`] for the included files and [`EnvError::InvalidModel`].
     pub(crate) fn compile(&self, file: &'static str, text: &str) -> Result<Physics, EnvError> {
+        let dressed = |text: &str| if self.textured { text.to_owned() } else { xml::without_textures(text) };
         let mut included = Vec::with_capacity(COMMON.len());
         for name in COMMON {
-            included.push((name, xml::without_textures(&self.read(name)?)));
+            included.push((name, dressed(&self.read(name)?)));
         }
         let included: Vec<_> = included.iter().map(|(name, text)| (*name, text.as_str())).collect();
-        Physics::from_xml(&self.library, file, &xml::without_textures(text), &included, CURE)
+        Physics::from_xml(&self.library, file, &dressed(text), &included, CURE)
     }
 }

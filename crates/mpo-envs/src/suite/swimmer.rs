@@ -18,6 +18,8 @@ const CONTROL_TIMESTEP: f64 = 0.03;
 const CLOSE_TARGET: f64 = 0.2;
 /// Numbers in `sensordata` before the velocimeter and the gyroscope of the head.
 const FIRST_VELOCITY: usize = 12;
+/// Index of the light above the target; the other one is the head's.
+const TARGET_LIGHT: usize = 0;
 const FILE: &str = "swimmer.xml";
 
 struct Swimmer {
@@ -87,6 +89,7 @@ impl Task for Swimmer {
         let x = random.uniform(-bound, bound);
         let y = random.uniform(-bound, bound);
         physics.geom_pos_mut()[self.target][..2].copy_from_slice(&[x, y]);
+        physics.light_pos_mut()[TARGET_LIGHT][..2].copy_from_slice(&[x, y]);
         Ok(())
     }
 

@@ -5,7 +5,7 @@ mod worker;
 
 use std::thread;
 
-use crate::{EnvError, Environment, Spec, StepType, suite};
+use crate::{EnvError, Environment, FrameSpec, Spec, StepType, registry};
 use shard::{Job, Shard};
 use worker::Worker;
 
@@ -43,6 +43,7 @@ pub struct VectorEnvironment {
     rewards: Vec<f64>,
     discounts: Vec<f64>,
     observations: Vec<f64>,
+    frames: Vec<u8>,
 }
 
 /// What K environments answered, one row each. The fields are those of [`TimeStep`](crate::TimeStep).
@@ -56,6 +57,8 @@ pub struct TimeSteps<'a> {
     pub discounts: &'a [f64],
     /// Flat observations row by row, `[K, n]` with n = [`Spec::observation_len`].
     pub observations: &'a [f64],
+    /// Newest frames row by row, `[K, b]` with b = [`FrameSpec::bytes`]; empty for environments without pictures.
+    pub frames: &'a [u8],
 }
 
 impl VectorEnvironment {
@@ -95,21 +98,22 @@ impl VectorEnvironment {
             rewards: vec![0.0; count],
             discounts: vec![1.0; count],
             observations: vec![0.0; count * spec.observation_len()],
+            frames: vec![0; count * frame_bytes(&spec)],
             spec,
         })
     }
 
-    /// The suite's task called `name`, once for every seed, stepped by `threads` threads.
+    /// The task called `name`, as [`load`](crate::load) knows it, once for every seed, stepped by `threads` threads.
     ///
     /// # Errors
     ///
-    /// Those of [`suite::load`], and [`EnvError::Thread`].
+    /// Those of [`load`](crate::load), and [`EnvError::Thread`].
     ///
     /// # Panics
     ///
     /// If there is no seed or no thread.
     pub fn load(name: &str, seeds: impl IntoIterator<Item = u32>, threads: usize) -> Result<Self, EnvError> {
-        let environments = seeds.into_iter().map(|seed| suite::load(name, seed)).collect::<Result<_, _>>()?;
+        let environments = seeds.into_iter().map(|seed| registry::load(name, seed)).collect::<Result<_, _>>()?;
         Self::new(environments, threads)
     }
 
@@ -146,7 +150,7 @@ impl VectorEnvironment {
     ///
     /// [`EnvError::InVector`] with the first environment that failed, and its error. The others have made their step, which
     /// [`time_steps`](Self::time_steps) shows; the row of one that failed says [`StepType::Last`] with discount 1,
-    /// reward 0 and the observation before. At the next step it starts a new episode.
+    /// reward 0 and the observation and frame before. At the next step it starts a new episode.
     ///
     /// # Panics
     ///
@@ -166,6 +170,7 @@ impl VectorEnvironment {
             rewards: &self.rewards,
             discounts: &self.discounts,
             observations: &self.observations,
+            frames: &self.frames,
         }
     }
 
@@ -191,17 +196,23 @@ impl VectorEnvironment {
 
     /// Copies the results of the calling thread's environments, or of a worker's, to their rows.
     fn collect(&mut self, worker: Option<usize>) {
-        let width = self.spec.observation_len();
+        let (width, bytes) = (self.spec.observation_len(), frame_bytes(&self.spec));
         let mut copy = |shard: &Shard| {
             let rows = shard.first..shard.first + shard.count();
             self.step_types[rows.clone()].copy_from_slice(&shard.step_types);
             self.rewards[rows.clone()].copy_from_slice(&shard.rewards);
             self.discounts[rows.clone()].copy_from_slice(&shard.discounts);
             self.observations[rows.start * width..rows.end * width].copy_from_slice(&shard.observations);
+            self.frames[rows.start * bytes..rows.end * bytes].copy_from_slice(&shard.frames);
         };
         match worker {
             None => copy(&self.own),
             Some(index) => copy(&self.workers[index].shard()),
         }
     }
+}
+
+/// Bytes of an environment's newest frame.
+fn frame_bytes(spec: &Spec) -> usize {
+    spec.frame.as_ref().map_or(0, FrameSpec::bytes)
 }

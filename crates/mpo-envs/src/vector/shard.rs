@@ -20,6 +20,7 @@ pub(super) struct Shard {
     pub(super) rewards: Vec<f64>,
     pub(super) discounts: Vec<f64>,
     pub(super) observations: Vec<f64>,
+    pub(super) frames: Vec<u8>,
     /// The first environment that failed, by its index in the vector.
     pub(super) error: Option<(usize, EnvError)>,
 }
@@ -41,6 +42,7 @@ impl Shard {
             rewards: vec![0.0; count],
             discounts: vec![1.0; count],
             observations: vec![0.0; count * spec.observation_len()],
+            frames: vec![0; count * super::frame_bytes(spec)],
             error: None,
         }
     }
@@ -53,7 +55,7 @@ impl Shard {
     pub(super) fn advance(&mut self, job: Job, actions: &[f64]) {
         let count = self.count();
         let action_len = actions.len() / count;
-        let observation_len = self.observations.len() / count;
+        let (observation_len, frame_bytes) = (self.observations.len() / count, self.frames.len() / count);
         for (row, environment) in self.environments.iter_mut().enumerate() {
             let outcome = match job {
                 Job::Reset => environment.reset(),
@@ -66,6 +68,7 @@ impl Shard {
                     self.discounts[row] = step.discount;
                     self.observations[row * observation_len..(row + 1) * observation_len]
                         .copy_from_slice(step.observation);
+                    self.frames[row * frame_bytes..(row + 1) * frame_bytes].copy_from_slice(step.frame);
                 }
                 Err(error) => {
                     self.step_types[row] = StepType::Last;

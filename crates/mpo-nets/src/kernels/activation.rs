@@ -63,6 +63,36 @@ lanewise! {
         simd.partial_store_f32s(rest, last);
     }
 
+    /// `x <- max(x, 0)`.
+    pub(crate) fn relu<S>(simd; x: &mut [f32]) {
+        let (vectors, rest) = S::as_mut_simd_f32s(x);
+        let zero = simd.splat_f32s(0.0);
+        for x in vectors {
+            *x = simd.max_f32s(*x, zero);
+        }
+        for x in rest {
+            *x = x.max(0.0);
+        }
+    }
+
+    /// `d <- d * relu'(x)` for each row, from the output `y = relu(x)`; adds the rows to `sum`, the gradient of the bias.
+    pub(crate) fn relu_backward<S>(simd; d: &mut [f32], y: &[f32], sum: &mut [f32]) {
+        let width = sum.len();
+        let zero = simd.splat_f32s(0.0);
+        let (sums, sum_rest) = S::as_mut_simd_f32s(sum);
+        for (d, y) in d.chunks_exact_mut(width).zip(y.chunks_exact(width)) {
+            let ((ds, d_rest), (ys, y_rest)) = (S::as_mut_simd_f32s(d), S::as_simd_f32s(y));
+            for ((d, &y), sum) in ds.iter_mut().zip(ys).zip(&mut *sums) {
+                *d = simd.select_f32s(simd.greater_than_f32s(y, zero), *d, zero);
+                *sum = simd.add_f32s(*sum, *d);
+            }
+            for ((d, &y), sum) in d_rest.iter_mut().zip(y_rest).zip(&mut *sum_rest) {
+                *d = if y > 0.0 { *d } else { 0.0 };
+                *sum += *d;
+            }
+        }
+    }
+
     /// `out_i = w . elu(row_i) + offset`: the last hidden layer's activation and a scalar head in one pass that stores nothing.
     pub(crate) fn elu_dot<S>(simd; rows: &[f32], w: &[f32], offset: f32, out: &mut [f32]) {
         let (w_vectors, w_rest) = S::as_simd_f32s(w);

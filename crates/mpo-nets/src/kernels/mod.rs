@@ -7,9 +7,11 @@
 
 mod activation;
 mod norm;
+mod unpack;
 
-pub(crate) use activation::{elu, elu_backward, elu_dot};
+pub(crate) use activation::{elu, elu_backward, elu_dot, relu, relu_backward};
 pub(crate) use norm::{Normalised, norm_tanh, norm_tanh_backward, norm_tanh_keep};
+pub(crate) use unpack::unpack;
 
 /// Numbers in an AVX-512 register.
 const BLOCK: usize = 16;
@@ -115,6 +117,18 @@ vectorised! {
         }
     }
 
+    /// `out += sum_i x_i row_i`, without reading the rows of which nothing is added: after a `relu`, about half of them.
+    pub(crate) fn add_scaled_rows(x: &[f32], rows: &[f32], out: &mut [f32]) {
+        for (&x, row) in x.iter().zip(rows.chunks_exact(out.len())) {
+            // What is not a number must not be passed over.
+            if x.abs() > 0.0 || x.is_nan() {
+                for (o, &w) in out.iter_mut().zip(row) {
+                    *o = x.mul_add(w, *o);
+                }
+            }
+        }
+    }
+
     /// `out = clip(x, -1, 1)`.
     pub(crate) fn clip_unit(x: &[f32], out: &mut [f32]) {
         for (o, &x) in out.iter_mut().zip(x) {
@@ -163,6 +177,19 @@ fn lane_dot<S: pulp::Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_are_added_but_for_those_of_no_weight() {
+        let rows: Vec<f32> = (0..3 * 37).map(|i| (i % 11) as f32).chain([f32::NAN; 37]).collect();
+        let mut out = vec![1.0; 37];
+        add_scaled_rows(&[2.0, 0.0, -1.0, 0.0], &rows, &mut out);
+        for (i, out) in out.iter().enumerate() {
+            let want = 1.0 + 2.0 * rows[i] - rows[74 + i];
+            assert!((out - want).abs() < 1e-6, "{i}: {out}, not {want}");
+        }
+        add_scaled_rows(&[f32::NAN], &rows, &mut out);
+        assert!(out.iter().all(|x| x.is_nan()));
+    }
 
     #[test]
     fn affine_maps_and_dots_are_their_definition() {

@@ -5,10 +5,15 @@ use dfdx::{
     tensor::Cpu,
 };
 
-use super::{LearnerStep, off_policy::OffPolicyLearner, ppo::PpoLearner};
+use super::{
+    LearnerStep,
+    off_policy::{OffPolicyLearner, Sampled},
+    ppo::{GaussianActions, PpoLearner},
+    trained::{StateNetwork, Trained},
+};
 use crate::{
     Algorithm, Covariance, Critic, GaussianHead, LayerNormTorso, Layout, LearnerConfig, NetsError, Network,
-    NetworkConfig, Perceptron, PlainTorso, PolicyKind, Torso, TorsoKind,
+    NetworkConfig, Perceptron, PlainTorso, PolicyKind, Threads, Torso, TorsoKind,
 };
 
 /// A layout and the parameters' initial values.
@@ -52,10 +57,31 @@ pub fn cpu_learner<const OBS: usize, const ACT: usize, const DIAGONAL: usize, co
         ([200, 200], [300, 300]),
         ([32, 32], [32, 32]),
     );
+    let networks = train(policy, critic, config, |layout| Network::from_layout(layout, network.torso));
     Ok(match config.algorithm {
-        Algorithm::Ppo => Box::new(PpoLearner::new(policy, critic, (OBS, ACT), network, config, seed)),
-        _ => Box::new(OffPolicyLearner::new(policy, critic, (OBS, ACT), network, config, seed)),
+        Algorithm::Ppo => {
+            let actions = GaussianActions::new(GaussianHead::of(ACT, network));
+            Box::new(PpoLearner::new(networks, OBS, actions, config, seed))
+        }
+        _ => Box::new(OffPolicyLearner::new(networks, Sampled::new((OBS, ACT), network, config), config, seed)),
     })
+}
+
+/// Policy and critic with what training them takes; they share threads.
+pub(super) fn train<N: StateNetwork>(
+    policy: Initial,
+    critic: Initial,
+    config: &LearnerConfig,
+    network: impl Fn(&Layout) -> N,
+) -> [Trained<N>; 2] {
+    let threads = Threads::new(config.threads);
+    let (on_policy, rates) =
+        (config.algorithm == Algorithm::Ppo, [config.policy_learning_rate, config.critic_learning_rate]);
+    let name = if on_policy { "value" } else { "critic" };
+    [
+        Trained::new("policy", network(&policy.0), policy, rates[0], &threads),
+        Trained::new(name, network(&critic.0), critic, rates[1], &threads),
+    ]
 }
 
 /// A deterministic policy has no density: the algorithm and the policy must suit each other.
@@ -139,7 +165,7 @@ fn with_torso<
     (policy, critic)
 }
 
-fn initial<M: TensorCollection<f32, Cpu, To<f32, Cpu> = M>>(device: &Cpu) -> Initial {
+pub(super) fn initial<M: TensorCollection<f32, Cpu, To<f32, Cpu> = M>>(device: &Cpu) -> Initial {
     Layout::flatten(&M::build(device))
 }
 

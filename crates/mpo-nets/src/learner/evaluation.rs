@@ -94,7 +94,7 @@ impl Evaluation {
 
     /// Takes in a batch: sizes the memory and puts the states in order.
     pub(super) fn begin(&mut self, batch: &BatchView<'_>) {
-        let (t, w) = batch.sizes(self.observation);
+        let (t, w) = batch.sizes(batch.observations, self.observation);
         self.transitions = t;
         let (s, m, n) = (t + w, self.samples, self.head.action());
         for (buffer, len) in [
@@ -117,7 +117,7 @@ impl Evaluation {
         ] {
             buffer.resize(len, 0.0);
         }
-        batch.gather(self.observation, &mut self.states);
+        batch.gather(batch.observations, self.observation, &mut self.states);
     }
 
     /// The states with a transition, `[T, observation]`.
@@ -161,8 +161,8 @@ impl Evaluation {
     pub(super) fn sample(&mut self, policy: &mut Trained, critic: &mut Trained, noise: &mut Noise) {
         let rows = self.states.len() / self.observation;
         match self.evaluated {
-            Evaluated::Online => policy.forward(&[&self.states], rows, &mut self.raw),
-            Evaluated::Target | Evaluated::TargetMean => policy.forward_target(&[&self.states], rows, &mut self.raw),
+            Evaluated::Online => policy.forward(&self.states, rows, &mut self.raw),
+            Evaluated::Target | Evaluated::TargetMean => policy.forward_target(&self.states, rows, &mut self.raw),
         }
         self.head.forward(&self.raw, &mut self.mean, &mut self.factor);
         if self.evaluated == Evaluated::TargetMean {
@@ -195,7 +195,10 @@ impl Evaluation {
         } else {
             self.taken.copy_from_slice(batch.actions);
         }
-        self.value_next_states(batch);
+        // The value of a state is the mean over its samples.
+        let m = self.samples;
+        let value = |state: usize| self.q[state * m..(state + 1) * m].iter().sum::<f32>() / m as f32;
+        batch.value_next_states(value, &mut self.v_tp1);
         for (gamma_d, d) in self.discount_t.iter_mut().zip(batch.discounts) {
             *gamma_d = self.discount * d;
         }
@@ -218,32 +221,18 @@ impl Evaluation {
         retrace_windows(batch.lengths, window, &self.log_rho_t, self.lambda, &mut self.targets);
     }
 
-    /// The value of the state after each transition: the mean over its samples.
-    fn value_next_states(&mut self, batch: &BatchView<'_>) {
-        let m = self.samples;
-        let value = |state: usize| self.q[state * m..(state + 1) * m].iter().sum::<f32>() / m as f32;
-        let mut t = 0;
-        for (w, &length) in batch.lengths.iter().enumerate() {
-            let end = t + length as usize;
-            while t < end {
-                self.v_tp1[t] = value(if t + 1 < end { t + 1 } else { self.transitions + w });
-                t += 1;
-            }
-        }
-    }
-
     /// The critic's squared error against the targets and its gradient; returns the loss and the mean value.
     pub(super) fn critic_gradient(&mut self, critic: &mut Trained) -> (f32, f32) {
         let transitions = self.transitions;
         let inputs = [&self.states[..transitions * self.observation], &self.taken[..]];
-        critic.forward(&inputs, transitions, &mut self.q_online);
+        critic.forward_inputs(&inputs, transitions, &mut self.q_online);
         let (mut loss, mut sum) = (0.0, 0.0);
         for ((d, &q), &y) in self.d_q.iter_mut().zip(&self.q_online).zip(&self.targets) {
             loss += (q - y) * (q - y);
             sum += q;
             *d = 2.0 * (q - y) / transitions as f32;
         }
-        critic.backward(&inputs, transitions, &self.d_q);
+        critic.backward_inputs(&inputs, transitions, &self.d_q);
         (loss / transitions as f32, sum / transitions as f32)
     }
 }

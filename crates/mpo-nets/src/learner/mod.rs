@@ -2,25 +2,33 @@
 //!
 //! An off-policy update is an [evaluation](evaluation) of the policy, the same for all, and an
 //! [improvement](improvement), in which they differ; PPO, which learns from its own policy's newest data, stands beside them.
+//! Over discrete actions both halves are exact sums ([categorical](categorical)).
 
 mod build;
+mod categorical;
 mod duals;
 mod evaluation;
 mod improvement;
 mod off_policy;
 mod online;
+mod pixels;
 mod ppo;
 mod trained;
 
 pub(crate) use build::policy_network;
 pub use build::{cpu_learner, initial_parameters};
+pub use pixels::pixel_learner;
+pub(crate) use pixels::pixel_policy_network;
 
 use crate::NetsError;
 
 /// A batch of windows of consecutive transitions, packed: window `w` has `lengths[w] = n` transitions and `n + 1` observations.
 ///
+/// A learner reads the observations and actions of its own kind: `observations` and `actions`, or, made by
+/// [`pixel_learner`](crate::pixel_learner), `frames` and `discrete_actions`. The others are empty.
+///
 /// With T = sum of `lengths` and W their number:
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct BatchView<'a> {
     /// Transitions of each window, `[W]`, each at least 1.
     pub lengths: &'a [u32],
@@ -30,34 +38,52 @@ pub struct BatchView<'a> {
     pub actions: &'a [f32],
     /// Rewards, `[T]`.
     pub rewards: &'a [f32],
-    /// The environment's discounts, `[T]`: 0 at a true termination, 1 otherwise.
+    /// The environment's discounts, `[T]`: 0 at a true termination, 1 otherwise. A 0 in the middle of a window ends the
+    /// returns of what came before it (a lost life).
     pub discounts: &'a [f32],
-    /// Log-probability density of each action under the policy that chose it, `[T]`.
+    /// Log-probability (density, of a continuous one) of each action under the policy that chose it, `[T]`.
     pub log_probs: &'a [f32],
+    /// States of pixels, `[T + W, stack, height, width]`, in the order of `observations`; else empty.
+    pub frames: &'a [u8],
+    /// Indices of discrete actions, `[T]`; else empty.
+    pub discrete_actions: &'a [u32],
 }
 
 impl BatchView<'_> {
     /// Transitions and windows.
     ///
     /// # Panics
-    /// If there is no transition, or the slices' lengths disagree with `observation` numbers per state.
-    pub(crate) fn sizes(&self, observation: usize) -> (usize, usize) {
+    /// If there is no transition, or `observations`, of `size` numbers per state, are not those of the batch.
+    fn sizes<T>(&self, observations: &[T], size: usize) -> (usize, usize) {
         let (transitions, windows) = (self.rewards.len(), self.lengths.len());
         assert!(transitions > 0, "an update needs at least one transition");
-        assert_eq!(self.observations.len(), (transitions + windows) * observation, "observations of the batch");
+        assert_eq!(observations.len(), (transitions + windows) * size, "observations of the batch");
         (transitions, windows)
     }
 
-    /// Copies the packed observations into `states`: the T states with a transition, then the W that end the windows.
-    pub(crate) fn gather(&self, observation: usize, states: &mut [f32]) {
+    /// Copies the packed `observations`, of `observation` numbers each, into `states`: the T states with a transition, then the
+    /// W that end the windows.
+    fn gather<T: Copy>(&self, observations: &[T], observation: usize, states: &mut [T]) {
         let (with_transition, last) = states.split_at_mut(self.rewards.len() * observation);
         let (mut from, mut to) = (0, 0);
         for (&length, last) in self.lengths.iter().zip(last.chunks_exact_mut(observation)) {
             let len = length as usize * observation;
-            with_transition[to..to + len].copy_from_slice(&self.observations[from..from + len]);
-            last.copy_from_slice(&self.observations[from + len..from + len + observation]);
+            with_transition[to..to + len].copy_from_slice(&observations[from..from + len]);
+            last.copy_from_slice(&observations[from + len..from + len + observation]);
             to += len;
             from += len + observation;
+        }
+    }
+
+    /// The value of the state after each transition, `[T]`, from the values of states in the order of [`gather`](Self::gather).
+    fn value_next_states(&self, value: impl Fn(usize) -> f32, v_tp1: &mut [f32]) {
+        let (transitions, mut t) = (self.rewards.len(), 0);
+        for (w, &length) in self.lengths.iter().enumerate() {
+            let end = t + length as usize;
+            while t < end {
+                v_tp1[t] = value(if t + 1 < end { t + 1 } else { transitions + w });
+                t += 1;
+            }
         }
     }
 }
@@ -71,13 +97,13 @@ pub struct UpdateStats {
     pub policy_loss: f32,
     /// Temperature eta, in units of Q.
     pub temperature: f32,
-    /// Multiplier of the mean's KL.
+    /// Multiplier of the mean's KL, or of the one over discrete actions.
     pub alpha_mean: f32,
     /// Multiplier of the covariance's KL.
     pub alpha_covariance: f32,
-    /// KL of the E-step's weights from uniform, nats.
+    /// KL of the E-step's weights from uniform, or from the prior over discrete actions, nats.
     pub kl_q: f32,
-    /// The M-step's KL in the mean, nats.
+    /// The M-step's KL in the mean, or the one of a policy over discrete actions, nats.
     pub kl_mean: f32,
     /// The M-step's KL in the covariance, nats.
     pub kl_covariance: f32,
@@ -91,6 +117,8 @@ pub struct UpdateStats {
     pub critic_grad_norm: f32,
     /// The online policy's standard deviation over states and dimensions.
     pub stddev_mean: f32,
+    /// The online policy's entropy, nats, of a policy over discrete actions.
+    pub entropy: f32,
 }
 
 impl UpdateStats {
@@ -105,6 +133,7 @@ impl UpdateStats {
             (&mut self.policy_grad_norm, other.policy_grad_norm),
             (&mut self.critic_grad_norm, other.critic_grad_norm),
             (&mut self.stddev_mean, other.stddev_mean),
+            (&mut self.entropy, other.entropy),
         ] {
             *sum += share * value;
         }

@@ -1,45 +1,51 @@
 //! The learners that feed on a replay: one evaluation of the policy, then one of several ways to improve it.
 
 use super::{
-    BatchView, LearnerStep, UpdateStats,
-    build::Initial,
-    check_finite,
+    BatchView, LearnerStep, UpdateStats, check_finite,
     duals::Duals,
     evaluation::{Evaluated, Evaluation},
     improvement::{Bounded, Deterministic, Improvement, PolicyGradient},
-    trained::Trained,
+    trained::{StateNetwork, Trained},
 };
 use crate::{
-    Algorithm, GaussianHead, LearnerConfig, NetsError, NetworkConfig, Threads,
+    Algorithm, GaussianHead, LearnerConfig, NetsError, Network, NetworkConfig,
     checkpoint::{Reader, Writer},
     noise::Noise,
 };
 
-/// An off-policy learner with run-time sizes; made by [`cpu_learner`](crate::cpu_learner) from statically-shaped networks.
+/// What an off-policy learner does with a batch, up to the optimisers' steps.
+pub(super) trait Objective<N: StateNetwork>: std::fmt::Debug + Send {
+    /// Fills both networks' gradients and the dual variables'.
+    fn gradient(
+        &mut self,
+        batch: &BatchView<'_>,
+        policy: &mut Trained<N>,
+        critic: &mut Trained<N>,
+        duals: &mut Duals,
+        noise: &mut Noise,
+    ) -> UpdateStats;
+
+    /// Floating-point operations of its products, for [`LearnerStep::flops`].
+    fn flops(&self, policy: &N, critic: &N, transitions: usize, windows: usize) -> usize;
+}
+
+/// Over continuous actions: one evaluation of the policy by samples, then one of several ways to improve it.
 #[derive(Debug)]
-pub(super) struct OffPolicyLearner {
-    gradient_clip: f32,
-    target_period: u64,
-    policy: Trained,
-    critic: Trained,
-    duals: Duals,
-    noise: Noise,
-    updates: u64,
+pub(super) struct Sampled {
     evaluation: Evaluation,
     improvement: Box<dyn Improvement>,
 }
 
-impl OffPolicyLearner {
+impl Sampled {
+    /// The objective of `config.algorithm`, and the dual variables that it starts from.
+    ///
     /// # Panics
     /// If the algorithm is on-policy.
     pub(super) fn new(
-        policy: Initial,
-        critic: Initial,
         (observation, action): (usize, usize),
         network: &NetworkConfig,
         config: &LearnerConfig,
-        seed: u64,
-    ) -> Self {
+    ) -> (Self, Vec<f32>) {
         let head = GaussianHead::of(action, network);
         let (evaluated, improvement, duals): (_, Box<dyn Improvement>, _) = match config.algorithm {
             Algorithm::Mpo | Algorithm::MpoJointKl => {
@@ -54,31 +60,79 @@ impl OffPolicyLearner {
             Algorithm::Ddpg => (Evaluated::TargetMean, Box::new(Deterministic::new(&head)), Vec::new()),
             Algorithm::Ppo => panic!("PPO learns from its own policy's data"),
         };
-        let threads = Threads::new(config.threads);
-        Self {
-            gradient_clip: config.gradient_clip,
-            target_period: config.target_period,
-            policy: Trained::new("policy", policy, network, config.policy_learning_rate, &threads),
-            critic: Trained::new("critic", critic, network, config.critic_learning_rate, &threads),
-            duals: Duals::new(&duals, config.dual_learning_rate),
-            noise: Noise::new(seed),
-            updates: 0,
-            evaluation: Evaluation::new(evaluated, observation, head, network, config),
-            improvement,
-        }
+        (Self { evaluation: Evaluation::new(evaluated, observation, head, network, config), improvement }, duals)
     }
 }
 
-impl LearnerStep for OffPolicyLearner {
-    fn update(&mut self, batch: &BatchView<'_>) -> Result<UpdateStats, NetsError> {
-        let Self { policy, critic, duals, evaluation, .. } = self;
+impl Objective<Network> for Sampled {
+    fn gradient(
+        &mut self,
+        batch: &BatchView<'_>,
+        policy: &mut Trained,
+        critic: &mut Trained,
+        duals: &mut Duals,
+        noise: &mut Noise,
+    ) -> UpdateStats {
+        let evaluation = &mut self.evaluation;
         let mut stats = UpdateStats::default();
         evaluation.begin(batch);
-        evaluation.sample(policy, critic, &mut self.noise);
+        evaluation.sample(policy, critic, noise);
         evaluation.evaluate(batch, critic);
         (stats.critic_loss, stats.q_mean) = evaluation.critic_gradient(critic);
         stats.target_mean = evaluation.target_mean();
         self.improvement.gradient(evaluation, policy, critic, duals, &mut stats);
+        stats
+    }
+
+    fn flops(&self, policy: &Network, critic: &Network, transitions: usize, windows: usize) -> usize {
+        let states = transitions + windows;
+        policy.forward_flops(states)
+            + critic.evaluate_actions_flops(states, self.evaluation.samples())
+            + critic.forward_flops(transitions)
+            + critic.training_flops(transitions)
+            + policy.training_flops(transitions)
+    }
+}
+
+/// An off-policy learner with run-time sizes; made by [`cpu_learner`](crate::cpu_learner) and
+/// [`pixel_learner`](crate::pixel_learner) from statically-shaped networks.
+#[derive(Debug)]
+pub(super) struct OffPolicyLearner<N: StateNetwork> {
+    gradient_clip: f32,
+    target_period: u64,
+    policy: Trained<N>,
+    critic: Trained<N>,
+    duals: Duals,
+    noise: Noise,
+    updates: u64,
+    objective: Box<dyn Objective<N>>,
+}
+
+impl<N: StateNetwork> OffPolicyLearner<N> {
+    /// `duals` are the dual variables of `objective` at the start.
+    pub(super) fn new(
+        [policy, critic]: [Trained<N>; 2],
+        (objective, duals): (impl Objective<N> + 'static, Vec<f32>),
+        config: &LearnerConfig,
+        seed: u64,
+    ) -> Self {
+        Self {
+            gradient_clip: config.gradient_clip,
+            target_period: config.target_period,
+            policy,
+            critic,
+            duals: Duals::new(&duals, config.dual_learning_rate),
+            noise: Noise::new(seed),
+            updates: 0,
+            objective: Box::new(objective),
+        }
+    }
+}
+
+impl<N: StateNetwork> LearnerStep for OffPolicyLearner<N> {
+    fn update(&mut self, batch: &BatchView<'_>) -> Result<UpdateStats, NetsError> {
+        let Self { policy, critic, duals, .. } = self;
+        let mut stats = self.objective.gradient(batch, policy, critic, duals, &mut self.noise);
 
         let (policy_norm, critic_norm) = (policy.norm(self.gradient_clip), critic.norm(self.gradient_clip));
         (stats.policy_grad_norm, stats.critic_grad_norm) = (policy_norm.norm, critic_norm.norm);
@@ -100,14 +154,7 @@ impl LearnerStep for OffPolicyLearner {
     }
 
     fn flops(&self, transitions: usize, windows: usize) -> usize {
-        let states = transitions + windows;
-        let (policy, critic) = (&self.policy.network, &self.critic.network);
-        let samples = self.evaluation.samples();
-        policy.forward_flops(states)
-            + critic.evaluate_actions_flops(states, samples)
-            + critic.forward_flops(transitions)
-            + critic.training_flops(transitions)
-            + policy.training_flops(transitions)
+        self.objective.flops(&self.policy.network, &self.critic.network, transitions, windows)
     }
 
     fn policy_parameters(&self) -> &[f32] {

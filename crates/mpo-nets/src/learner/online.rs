@@ -36,14 +36,14 @@ impl OnlinePolicy {
     /// The online policy's head in `states` `[rows, observation]`.
     pub(super) fn forward(&mut self, policy: &mut Trained, states: &[f32], rows: usize) {
         self.resize(rows);
-        policy.forward(&[states], rows, &mut self.raw);
+        policy.forward(states, rows, &mut self.raw);
         self.head.forward(&self.raw, &mut self.mean, &mut self.factor);
     }
 
     /// The same of the target policy; no [`backward`](Self::backward) may follow.
     pub(super) fn forward_target(&mut self, policy: &mut Trained, states: &[f32], rows: usize) {
         self.resize(rows);
-        policy.forward_target(&[states], rows, &mut self.raw);
+        policy.forward_target(states, rows, &mut self.raw);
         self.head.forward(&self.raw, &mut self.mean, &mut self.factor);
     }
 
@@ -66,7 +66,7 @@ impl OnlinePolicy {
     /// Fills the policy's gradient from that of [`parts`](Self::parts), at the `states` of [`forward`](Self::forward).
     pub(super) fn backward(&mut self, policy: &mut Trained, states: &[f32]) {
         self.head.backward(&self.raw, &self.d_mean, &self.d_factor, &mut self.d_raw);
-        policy.backward(&[states], self.rows, &self.d_raw);
+        policy.backward(states, self.rows, &self.d_raw);
     }
 
     /// The standard deviation, averaged over rows and dimensions.

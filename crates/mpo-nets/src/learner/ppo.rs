@@ -5,35 +5,105 @@ use mpo_core::{
 };
 
 use super::{
-    BatchView, Demand, LearnerStep, UpdateStats, build::Initial, check_finite, online::OnlinePolicy, trained::Trained,
+    BatchView, Demand, LearnerStep, UpdateStats, check_finite,
+    online::OnlinePolicy,
+    trained::{StateNetwork, Trained},
 };
 use crate::{
-    GaussianHead, LearnerConfig, NetsError, NetworkConfig, Threads,
+    GaussianHead, LearnerConfig, NetsError, Network,
     checkpoint::{Reader, Writer},
     noise::Noise,
 };
 
-/// The on-policy learner: the policy of all the others, and a value of states for a critic.
+/// States whose values are computed in one pass: the activations of a whole round of Atari's would take hundreds of megabytes.
+const ROWS_TOGETHER: usize = 256;
+
+/// What PPO's policy chooses among: the part of a step that depends on it.
+pub(super) trait Actions<N: StateNetwork>: std::fmt::Debug + Send {
+    /// Takes in the actions of a batch's transitions `rows`.
+    fn gather(&mut self, batch: &BatchView<'_>, rows: &[u32]);
+
+    /// The gathered actions' log-probabilities under the online policy in their states.
+    fn log_probs(&mut self, policy: &mut Trained<N>, states: &[N::Number], log_probs: &mut [f32]);
+
+    /// Fills the policy's gradient with that of `-mean_t [ w_t log pi(a_t|s_t) + entropy_weight H(s_t) ]`, after
+    /// [`log_probs`](Self::log_probs), and what of `stats` concerns the policy's spread.
+    fn gradient(
+        &mut self,
+        policy: &mut Trained<N>,
+        states: &[N::Number],
+        weights: &[f32],
+        entropy_weight: f32,
+        stats: &mut UpdateStats,
+    );
+}
+
+/// Continuous actions.
 #[derive(Debug)]
-pub(super) struct PpoLearner {
-    config: LearnerConfig,
-    observation: usize,
-    action: usize,
-    policy: Trained,
-    value: Trained,
-    noise: Noise,
-    updates: u64,
-    rollout: Rollout,
-    minibatch: Minibatch,
+pub(super) struct GaussianActions {
+    /// Dimensions of an action.
+    size: usize,
+    actions: Vec<f32>,
     online: OnlinePolicy,
     workspace: Workspace<f32>,
 }
 
+impl GaussianActions {
+    pub(super) fn new(head: GaussianHead) -> Self {
+        let size = head.action();
+        Self { size, actions: Vec::new(), online: OnlinePolicy::new(head), workspace: Workspace::new(size, 1) }
+    }
+}
+
+impl Actions<Network> for GaussianActions {
+    fn gather(&mut self, batch: &BatchView<'_>, rows: &[u32]) {
+        self.actions.clear();
+        for t in rows.iter().map(|&t| t as usize) {
+            self.actions.extend_from_slice(&batch.actions[t * self.size..(t + 1) * self.size]);
+        }
+    }
+
+    fn log_probs(&mut self, policy: &mut Trained, states: &[f32], log_probs: &mut [f32]) {
+        self.online.forward(policy, states, log_probs.len());
+        self.online.policy().log_prob(&self.actions, log_probs, &mut self.workspace);
+    }
+
+    fn gradient(
+        &mut self,
+        policy: &mut Trained,
+        states: &[f32],
+        weights: &[f32],
+        entropy_weight: f32,
+        stats: &mut UpdateStats,
+    ) {
+        let actions = WeightedActions { actions: &self.actions, weights };
+        let (gaussian, gradient) = self.online.parts();
+        policy_gradient(&gaussian, actions, entropy_weight, gradient, &mut self.workspace);
+        self.online.backward(policy, states);
+        stats.stddev_mean = self.online.mean_stddev();
+    }
+}
+
+/// The on-policy learner: the policy of all the others, and a value of states for a critic.
+#[derive(Debug)]
+pub(super) struct PpoLearner<N: StateNetwork, A: Actions<N>> {
+    config: LearnerConfig,
+    /// Numbers of a state.
+    observation: usize,
+    policy: Trained<N>,
+    value: Trained<N>,
+    noise: Noise,
+    updates: u64,
+    rollout: Rollout<N>,
+    minibatch: Minibatch<N>,
+    actions: A,
+}
+
 /// What one round learns from: T transitions in W windows.
-#[derive(Debug, Default)]
-struct Rollout {
+#[derive(Debug)]
+struct Rollout<N: StateNetwork> {
     /// `[T + W, observation]`, the states with a transition first.
-    states: Vec<f32>,
+    states: Vec<N::Number>,
     values: Vec<f32>,
     v_tp1: Vec<f32>,
     discount_t: Vec<f32>,
@@ -47,10 +117,9 @@ struct Rollout {
 }
 
 /// The rows of one step of the optimiser.
-#[derive(Debug, Default)]
-struct Minibatch {
-    states: Vec<f32>,
-    actions: Vec<f32>,
+#[derive(Debug)]
+struct Minibatch<N: StateNetwork> {
+    states: Vec<N::Number>,
     behaviour: Vec<f32>,
     advantages: Vec<f32>,
     returns: Vec<f32>,
@@ -60,24 +129,35 @@ struct Minibatch {
     d_values: Vec<f32>,
 }
 
-impl Rollout {
+impl<N: StateNetwork> Rollout<N> {
+    fn new() -> Self {
+        Self {
+            states: Vec::new(),
+            values: Vec::new(),
+            v_tp1: Vec::new(),
+            discount_t: Vec::new(),
+            advantages: Vec::new(),
+            returns: Vec::new(),
+            keys: Vec::new(),
+            order: Vec::new(),
+        }
+    }
+
     /// Values, advantages and returns of a batch under the present value network.
-    fn assess(&mut self, batch: &BatchView<'_>, observation: usize, value: &mut Trained, config: &LearnerConfig) {
-        let (t, w) = batch.sizes(observation);
-        self.states.resize((t + w) * observation, 0.0);
+    fn assess(&mut self, batch: &BatchView<'_>, observation: usize, value: &mut Trained<N>, config: &LearnerConfig) {
+        let observations = N::states(batch);
+        let (t, w) = batch.sizes(observations, observation);
+        self.states.resize((t + w) * observation, N::Number::default());
         self.values.resize(t + w, 0.0);
         for buffer in [&mut self.v_tp1, &mut self.discount_t, &mut self.advantages, &mut self.returns, &mut self.keys] {
             buffer.resize(t, 0.0);
         }
-        batch.gather(observation, &mut self.states);
-        value.forward(&[&self.states], t + w, &mut self.values);
-        let mut start = 0;
-        for (window, &length) in batch.lengths.iter().enumerate() {
-            let end = start + length as usize;
-            self.v_tp1[start..end - 1].copy_from_slice(&self.values[start + 1..end]);
-            self.v_tp1[end - 1] = self.values[t + window];
-            start = end;
+        batch.gather(observations, observation, &mut self.states);
+        let chunks = self.states.chunks(ROWS_TOGETHER * observation).zip(self.values.chunks_mut(ROWS_TOGETHER));
+        for (states, values) in chunks {
+            value.forward(states, values.len(), values);
         }
+        batch.value_next_states(|state| self.values[state], &mut self.v_tp1);
         for (gamma_d, d) in self.discount_t.iter_mut().zip(batch.discounts) {
             *gamma_d = config.discount * d;
         }
@@ -99,16 +179,27 @@ impl Rollout {
     }
 }
 
-impl Minibatch {
-    fn gather(&mut self, batch: &BatchView<'_>, rollout: &Rollout, rows: &[u32], observation: usize, action: usize) {
-        for buffer in
-            [&mut self.states, &mut self.actions, &mut self.behaviour, &mut self.advantages, &mut self.returns]
-        {
+impl<N: StateNetwork> Minibatch<N> {
+    fn new() -> Self {
+        Self {
+            states: Vec::new(),
+            behaviour: Vec::new(),
+            advantages: Vec::new(),
+            returns: Vec::new(),
+            log_probs: Vec::new(),
+            weights: Vec::new(),
+            values: Vec::new(),
+            d_values: Vec::new(),
+        }
+    }
+
+    fn gather(&mut self, batch: &BatchView<'_>, rollout: &Rollout<N>, rows: &[u32], observation: usize) {
+        self.states.clear();
+        for buffer in [&mut self.behaviour, &mut self.advantages, &mut self.returns] {
             buffer.clear();
         }
         for t in rows.iter().map(|&t| t as usize) {
             self.states.extend_from_slice(&rollout.states[t * observation..(t + 1) * observation]);
-            self.actions.extend_from_slice(&batch.actions[t * action..(t + 1) * action]);
             self.behaviour.push(batch.log_probs[t]);
             self.advantages.push(rollout.advantages[t]);
             self.returns.push(rollout.returns[t]);
@@ -119,50 +210,42 @@ impl Minibatch {
     }
 }
 
-impl PpoLearner {
+impl<N: StateNetwork, A: Actions<N>> PpoLearner<N, A> {
+    /// For states of `observation` numbers.
     pub(super) fn new(
-        policy: Initial,
-        value: Initial,
-        (observation, action): (usize, usize),
-        network: &NetworkConfig,
+        [policy, value]: [Trained<N>; 2],
+        observation: usize,
+        actions: A,
         config: &LearnerConfig,
         seed: u64,
     ) -> Self {
-        let threads = Threads::new(config.threads);
         Self {
             observation,
-            action,
-            policy: Trained::new("policy", policy, network, config.policy_learning_rate, &threads),
-            value: Trained::new("value", value, network, config.critic_learning_rate, &threads),
+            policy,
+            value,
             noise: Noise::new(seed),
             updates: 0,
-            rollout: Rollout::default(),
-            minibatch: Minibatch::default(),
-            online: OnlinePolicy::new(GaussianHead::of(action, network)),
-            workspace: Workspace::new(action, 1),
+            rollout: Rollout::new(),
+            minibatch: Minibatch::new(),
+            actions,
             config: config.clone(),
         }
     }
 
     /// One step of both optimisers on the minibatch at hand.
     fn step(&mut self) -> Result<UpdateStats, NetsError> {
-        let Self { policy, value, minibatch: b, online, workspace, config, .. } = self;
+        let Self { policy, value, minibatch: b, actions, config, .. } = self;
         let rows = b.returns.len();
         let mut stats = UpdateStats::default();
-        online.forward(policy, &b.states, rows);
-        online.policy().log_prob(&b.actions, &mut b.log_probs, workspace);
+        actions.log_probs(policy, &b.states, &mut b.log_probs);
         stats.policy_loss = ppo_clip(&b.log_probs, &b.behaviour, &b.advantages, config.ppo.clip, &mut b.weights);
         // The surrogate's slope by each log-probability, as the weights of a policy gradient, which takes the mean again.
         b.weights.iter_mut().for_each(|slope| *slope *= -(rows as f32));
-        let actions = WeightedActions { actions: &b.actions, weights: &b.weights };
-        let (gaussian, gradient) = online.parts();
-        policy_gradient(&gaussian, actions, config.entropy_weight, gradient, workspace);
-        online.backward(policy, &b.states);
-        stats.stddev_mean = online.mean_stddev();
+        actions.gradient(policy, &b.states, &b.weights, config.entropy_weight, &mut stats);
 
-        value.forward(&[&b.states], rows, &mut b.values);
+        value.forward(&b.states, rows, &mut b.values);
         stats.critic_loss = critic_loss(&b.values, &b.returns, &mut b.d_values);
-        value.backward(&[&b.states], rows, &b.d_values);
+        value.backward(&b.states, rows, &b.d_values);
         stats.q_mean = b.values.iter().sum::<f32>() / rows as f32;
         stats.target_mean = b.returns.iter().sum::<f32>() / rows as f32;
 
@@ -176,7 +259,7 @@ impl PpoLearner {
     }
 }
 
-impl LearnerStep for PpoLearner {
+impl<N: StateNetwork, A: Actions<N>> LearnerStep for PpoLearner<N, A> {
     /// One round: all passes over the batch, which must be of the present policy. The statistics are the last pass's means.
     fn update(&mut self, batch: &BatchView<'_>) -> Result<UpdateStats, NetsError> {
         self.rollout.assess(batch, self.observation, &mut self.value, &self.config);
@@ -190,7 +273,8 @@ impl LearnerStep for PpoLearner {
             for index in 0..minibatches {
                 let rows = index * size..((index + 1) * size).min(transitions);
                 let rows = &self.rollout.order[rows];
-                self.minibatch.gather(batch, &self.rollout, rows, self.observation, self.action);
+                self.minibatch.gather(batch, &self.rollout, rows, self.observation);
+                self.actions.gather(batch, rows);
                 let stats = self.step()?;
                 mean.add_share(&stats, minibatches);
             }

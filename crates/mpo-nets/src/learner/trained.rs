@@ -1,23 +1,200 @@
 //! A network with all that belongs to training it.
 
-use super::build::Initial;
+use std::fmt;
+
+use super::BatchView;
 use crate::{
-    Activations, Adam, FixedParameters, Layout, NetsError, Network, NetworkConfig, Threads,
+    Activations, Adam, FixedParameters, Layout, NetsError, Network, PixelActivations, PixelNetwork, Threads,
     checkpoint::{Reader, Writer},
     clip_by_global_norm,
 };
 
+/// A kind of network over states: of numbers, or of pixels.
+pub(super) trait StateNetwork: fmt::Debug + Send {
+    /// What a state is made of.
+    type Number: Copy + Default + fmt::Debug + Send;
+    /// A target network's parameters.
+    type Target: fmt::Debug + Send;
+    /// Hidden activations and scratch.
+    type Activations: fmt::Debug + Send;
+
+    /// The states of a batch, as this kind reads them.
+    fn states<'a>(batch: &BatchView<'a>) -> &'a [Self::Number];
+
+    fn activations(threads: &Threads) -> Self::Activations;
+    fn target(&self, parameters: &[f32]) -> Self::Target;
+    fn set_target(&self, target: &mut Self::Target, parameters: &[f32]);
+    fn target_parameters(target: &Self::Target) -> &[f32];
+
+    /// `out` `[rows, output]` in `states`; hidden activations are kept for [`backward`](Self::backward).
+    fn forward(
+        &self,
+        p: &[f32],
+        states: &[Self::Number],
+        rows: usize,
+        activations: &mut Self::Activations,
+        out: &mut [f32],
+    );
+
+    /// The same of a target network, of which none are kept.
+    fn forward_target(
+        &self,
+        target: &Self::Target,
+        states: &[Self::Number],
+        rows: usize,
+        activations: &mut Self::Activations,
+        out: &mut [f32],
+    );
+
+    /// `gradient`, overwritten, from d loss / d out.
+    fn backward(
+        &self,
+        p: &[f32],
+        states: &[Self::Number],
+        rows: usize,
+        activations: &mut Self::Activations,
+        d_out: &[f32],
+        gradient: &mut [f32],
+    );
+
+    fn forward_flops(&self, rows: usize) -> usize;
+    fn training_flops(&self, rows: usize) -> usize;
+}
+
+impl StateNetwork for Network {
+    type Number = f32;
+    type Target = FixedParameters;
+    type Activations = Activations;
+
+    fn states<'a>(batch: &BatchView<'a>) -> &'a [f32] {
+        batch.observations
+    }
+
+    fn activations(threads: &Threads) -> Activations {
+        Activations::new(threads)
+    }
+
+    fn target(&self, parameters: &[f32]) -> FixedParameters {
+        FixedParameters::new(self, parameters)
+    }
+
+    fn set_target(&self, target: &mut FixedParameters, parameters: &[f32]) {
+        target.set(self, parameters);
+    }
+
+    fn target_parameters(target: &FixedParameters) -> &[f32] {
+        target.parameters()
+    }
+
+    fn forward(&self, p: &[f32], states: &[f32], rows: usize, activations: &mut Activations, out: &mut [f32]) {
+        self.forward(p, &[states], rows, activations, out);
+    }
+
+    fn forward_target(
+        &self,
+        target: &FixedParameters,
+        states: &[f32],
+        rows: usize,
+        activations: &mut Activations,
+        out: &mut [f32],
+    ) {
+        self.forward_fixed(target, &[states], rows, activations, out);
+    }
+
+    fn backward(
+        &self,
+        p: &[f32],
+        states: &[f32],
+        rows: usize,
+        activations: &mut Activations,
+        d_out: &[f32],
+        gradient: &mut [f32],
+    ) {
+        self.backward(p, &[states], rows, activations, d_out, gradient, &mut []);
+    }
+
+    fn forward_flops(&self, rows: usize) -> usize {
+        self.forward_flops(rows)
+    }
+
+    fn training_flops(&self, rows: usize) -> usize {
+        self.training_flops(rows)
+    }
+}
+
+impl StateNetwork for PixelNetwork {
+    type Number = u8;
+    /// Weights are read as they lie: there is nothing to arrange.
+    type Target = Vec<f32>;
+    type Activations = PixelActivations;
+
+    fn states<'a>(batch: &BatchView<'a>) -> &'a [u8] {
+        batch.frames
+    }
+
+    fn activations(threads: &Threads) -> PixelActivations {
+        PixelActivations::new(threads)
+    }
+
+    fn target(&self, parameters: &[f32]) -> Vec<f32> {
+        parameters.to_vec()
+    }
+
+    fn set_target(&self, target: &mut Vec<f32>, parameters: &[f32]) {
+        target.copy_from_slice(parameters);
+    }
+
+    fn target_parameters(target: &Vec<f32>) -> &[f32] {
+        target
+    }
+
+    fn forward(&self, p: &[f32], states: &[u8], rows: usize, activations: &mut PixelActivations, out: &mut [f32]) {
+        self.forward(p, states, rows, activations, out);
+    }
+
+    fn forward_target(
+        &self,
+        target: &Vec<f32>,
+        states: &[u8],
+        rows: usize,
+        activations: &mut PixelActivations,
+        out: &mut [f32],
+    ) {
+        self.forward(target, states, rows, activations, out);
+    }
+
+    fn backward(
+        &self,
+        p: &[f32],
+        states: &[u8],
+        rows: usize,
+        activations: &mut PixelActivations,
+        d_out: &[f32],
+        gradient: &mut [f32],
+    ) {
+        self.backward(p, states, rows, activations, d_out, gradient);
+    }
+
+    fn forward_flops(&self, rows: usize) -> usize {
+        self.forward_flops(rows)
+    }
+
+    fn training_flops(&self, rows: usize) -> usize {
+        self.training_flops(rows)
+    }
+}
+
 /// A network with its target copy, gradient, optimiser and scratch.
 #[derive(Debug)]
-pub(super) struct Trained {
+pub(super) struct Trained<N: StateNetwork = Network> {
     name: &'static str,
-    pub(super) network: Network,
+    pub(super) network: N,
     layout: Layout,
     pub(super) parameters: Vec<f32>,
-    pub(super) target: FixedParameters,
+    pub(super) target: N::Target,
     pub(super) gradient: Vec<f32>,
     adam: Adam,
-    pub(super) activations: Activations,
+    pub(super) activations: N::Activations,
 }
 
 /// What a checkpoint holds of a network, checked but not yet put in place.
@@ -34,38 +211,13 @@ pub(super) struct Norm {
 }
 
 impl Trained {
-    pub(super) fn new(
-        name: &'static str,
-        (layout, parameters): Initial,
-        config: &NetworkConfig,
-        learning_rate: f32,
-        threads: &Threads,
-    ) -> Self {
-        let network = Network::from_layout(&layout, config.torso);
-        Self {
-            name,
-            target: FixedParameters::new(&network, &parameters),
-            network,
-            gradient: vec![0.0; parameters.len()],
-            adam: Adam::new(parameters.len(), learning_rate),
-            activations: Activations::new(threads),
-            layout,
-            parameters,
-        }
-    }
-
-    /// The outputs of the online network, its hidden activations kept for [`backward`](Self::backward).
-    pub(super) fn forward(&mut self, inputs: &[&[f32]], rows: usize, out: &mut [f32]) {
+    /// [`forward`](Self::forward) of a network with several inputs.
+    pub(super) fn forward_inputs(&mut self, inputs: &[&[f32]], rows: usize, out: &mut [f32]) {
         self.network.forward(&self.parameters, inputs, rows, &mut self.activations, out);
     }
 
-    /// The outputs of the target network; hidden activations of the online one are lost.
-    pub(super) fn forward_target(&mut self, inputs: &[&[f32]], rows: usize, out: &mut [f32]) {
-        self.network.forward_fixed(&self.target, inputs, rows, &mut self.activations, out);
-    }
-
-    /// Fills `gradient` from the loss's gradient by the outputs, after [`forward`](Self::forward).
-    pub(super) fn backward(&mut self, inputs: &[&[f32]], rows: usize, d_out: &[f32]) {
+    /// [`backward`](Self::backward) of a network with several inputs.
+    pub(super) fn backward_inputs(&mut self, inputs: &[&[f32]], rows: usize, d_out: &[f32]) {
         self.network.backward(
             &self.parameters,
             inputs,
@@ -75,6 +227,43 @@ impl Trained {
             &mut self.gradient,
             &mut [],
         );
+    }
+}
+
+impl<N: StateNetwork> Trained<N> {
+    /// `network` must be that of `layout`.
+    pub(super) fn new(
+        name: &'static str,
+        network: N,
+        (layout, parameters): (Layout, Vec<f32>),
+        learning_rate: f32,
+        threads: &Threads,
+    ) -> Self {
+        Self {
+            name,
+            target: network.target(&parameters),
+            network,
+            gradient: vec![0.0; parameters.len()],
+            adam: Adam::new(parameters.len(), learning_rate),
+            activations: N::activations(threads),
+            layout,
+            parameters,
+        }
+    }
+
+    /// The outputs of the online network, its hidden activations kept for [`backward`](Self::backward).
+    pub(super) fn forward(&mut self, states: &[N::Number], rows: usize, out: &mut [f32]) {
+        self.network.forward(&self.parameters, states, rows, &mut self.activations, out);
+    }
+
+    /// The outputs of the target network; hidden activations of the online one are lost.
+    pub(super) fn forward_target(&mut self, states: &[N::Number], rows: usize, out: &mut [f32]) {
+        self.network.forward_target(&self.target, states, rows, &mut self.activations, out);
+    }
+
+    /// Fills `gradient` from the loss's gradient by the outputs, after [`forward`](Self::forward).
+    pub(super) fn backward(&mut self, states: &[N::Number], rows: usize, d_out: &[f32]) {
+        self.network.backward(&self.parameters, states, rows, &mut self.activations, d_out, &mut self.gradient);
     }
 
     /// The gradient's norm, for [`step`](Self::step).
@@ -90,14 +279,14 @@ impl Trained {
 
     /// The target becomes the online network.
     pub(super) fn copy_to_target(&mut self) {
-        self.target.set(&self.network, &self.parameters);
+        self.network.set_target(&mut self.target, &self.parameters);
     }
 
     pub(super) fn save(&self, writer: &mut Writer) {
         let (step, first, second) = self.adam.state();
         let parts = [
             ("online", &self.parameters[..]),
-            ("target", self.target.parameters()),
+            ("target", N::target_parameters(&self.target)),
             ("adam.first", first),
             ("adam.second", second),
         ];
@@ -125,7 +314,7 @@ impl Trained {
     pub(super) fn put(&mut self, restored: Restored) {
         let [online, target, first, second] = restored.buffers;
         self.parameters = online;
-        self.target.set(&self.network, &target);
+        self.network.set_target(&mut self.target, &target);
         self.adam.set_state(restored.step, &first, &second);
     }
 }

@@ -20,7 +20,16 @@ pub(super) enum Seed {
     Destination,
 }
 
-/// A product `c = seed + a b` of matrices in memory.
+/// How the right-hand factor lies in memory.
+#[derive(Clone, Copy)]
+pub(super) enum Form {
+    /// Row-major, with this distance between rows.
+    Rows(usize),
+    /// In panels of [`panel_width`], each of `height` rows, of which the product begins at row `first`.
+    Panels { first: usize, height: usize },
+}
+
+/// A product `c = seed + a_1 b_1 + a_2 b_2 + ...` of matrices in memory, one term per segment.
 ///
 /// Every address that its shape and strides make must be in bounds, for reading in `a`, `b` and the seed, and for reading and
 /// writing in `c`, which must not overlap the others.
@@ -28,14 +37,17 @@ pub(super) enum Seed {
 pub(super) struct Product {
     pub(super) rows: usize,
     pub(super) cols: usize,
+    /// Inner dimension of a segment.
     pub(super) depth: usize,
+    pub(super) segments: usize,
     pub(super) a: *const f32,
     /// Distance between rows of `a`; its other stride is 1. With `a_transposed`, the other way round.
     pub(super) a_stride: usize,
     pub(super) a_transposed: bool,
+    /// Distance between segments of `a`; those of `b` follow one another.
+    pub(super) a_segment: usize,
     pub(super) b: *const f32,
-    /// Distance between rows of a row-major `b`; none if it is packed in panels of [`panel_width`].
-    pub(super) b_stride: Option<usize>,
+    pub(super) b_form: Form,
     pub(super) c: *mut f32,
     pub(super) seed: Seed,
 }
@@ -104,7 +116,7 @@ pub(super) unsafe fn run_on(arch: pulp::Arch, product: Product) {
         #[inline(always)]
         fn with_simd<S: Simd>(self, simd: S) {
             // SAFETY: the caller of `run_on` has promised that all addresses are in bounds.
-            unsafe { panels::<S, S, 6>(simd, simd, &self.0) }
+            unsafe { panels::<S, S, 6, 6>(simd, simd, &self.0) }
         }
     }
     match arch {
@@ -116,7 +128,7 @@ pub(super) unsafe fn run_on(arch: pulp::Arch, product: Product) {
                 #[inline(always)]
                 fn call(self) {
                     // SAFETY: as above.
-                    unsafe { panels::<pulp::x86::V4, pulp::x86::V3, 14>(self.0, *self.0, &self.1) }
+                    unsafe { panels::<pulp::x86::V4, pulp::x86::V3, 14, 7>(self.0, *self.0, &self.1) }
                 }
             }
             v4.vectorize(Wide(v4, product));
@@ -127,14 +139,14 @@ pub(super) unsafe fn run_on(arch: pulp::Arch, product: Product) {
 
 /// All panels of columns, from left to right.
 #[inline(always)]
-unsafe fn panels<S: Simd, H: Simd, const TALL: usize>(simd: S, half: H, p: &Product) {
+unsafe fn panels<S: Simd, H: Simd, const TALL: usize, const HALF: usize>(simd: S, half: H, p: &Product) {
     let (mut col, mut packed) = (0, 0);
     while col < p.cols {
         let left = p.cols - col;
         let width = panel_width(left, S::F32_LANES, H::F32_LANES);
-        let (offset, b_stride) = match p.b_stride {
-            Some(stride) => (col, stride),
-            None => (packed, width),
+        let (offset, b_stride) = match p.b_form {
+            Form::Rows(stride) => (col, stride),
+            Form::Panels { first, .. } => (packed + first * width, width),
         };
         // SAFETY: a row-major panel starts at its first column, a packed one after those before it.
         let b = unsafe { p.b.add(offset) };
@@ -143,24 +155,26 @@ unsafe fn panels<S: Simd, H: Simd, const TALL: usize>(simd: S, half: H, p: &Prod
         unsafe {
             if width == 2 * S::F32_LANES {
                 if valid == width {
-                    panel::<S, TALL, 2, false>(simd, p, col, S::F32_LANES, b, b_stride);
+                    panel::<S, TALL, HALF, 2, false>(simd, p, col, S::F32_LANES, b, b_stride);
                 } else {
-                    panel::<S, TALL, 2, true>(simd, p, col, valid - S::F32_LANES, b, b_stride);
+                    panel::<S, TALL, HALF, 2, true>(simd, p, col, valid - S::F32_LANES, b, b_stride);
                 }
             } else if width == S::F32_LANES {
-                panel::<S, TALL, 1, true>(simd, p, col, valid, b, b_stride);
+                panel::<S, TALL, HALF, 1, true>(simd, p, col, valid, b, b_stride);
             } else {
-                panel::<H, TALL, 1, true>(half, p, col, valid, b, b_stride);
+                panel::<H, TALL, HALF, 1, true>(half, p, col, valid, b, b_stride);
             }
         }
         col += valid;
-        packed += width * p.depth;
+        if let Form::Panels { height, .. } = p.b_form {
+            packed += width * height;
+        }
     }
 }
 
 /// All rows of the `V` vectors of columns from `col` on, the last of which has `valid` numbers; `M` if these are to be masked.
 #[inline(always)]
-unsafe fn panel<S: Simd, const TALL: usize, const V: usize, const M: bool>(
+unsafe fn panel<S: Simd, const TALL: usize, const HALF: usize, const V: usize, const M: bool>(
     simd: S,
     p: &Product,
     col: usize,
@@ -171,15 +185,15 @@ unsafe fn panel<S: Simd, const TALL: usize, const V: usize, const M: bool>(
     // SAFETY: the rows from `row` on are inside the product.
     unsafe {
         if p.a_transposed {
-            rows::<S, TALL, V, M, true>(simd, p, col, valid, b, b_stride);
+            rows::<S, TALL, HALF, V, M, true>(simd, p, col, valid, b, b_stride);
         } else {
-            rows::<S, TALL, V, M, false>(simd, p, col, valid, b, b_stride);
+            rows::<S, TALL, HALF, V, M, false>(simd, p, col, valid, b, b_stride);
         }
     }
 }
 
 #[inline(always)]
-unsafe fn rows<S: Simd, const TALL: usize, const V: usize, const M: bool, const T: bool>(
+unsafe fn rows<S: Simd, const TALL: usize, const HALF: usize, const V: usize, const M: bool, const T: bool>(
     simd: S,
     p: &Product,
     col: usize,
@@ -197,7 +211,7 @@ unsafe fn rows<S: Simd, const TALL: usize, const V: usize, const M: bool, const 
             }
         )*};
     }
-    tiles!(TALL, 6, 4, 2, 1);
+    tiles!(TALL, HALF, 6, 4, 2, 1);
 }
 
 #[inline(always)]
@@ -241,19 +255,23 @@ unsafe fn tile<S: Simd, const R: usize, const V: usize, const M: bool, const T: 
                 }
             }
         }
-        let a = if T { p.a.add(row) } else { p.a.add(row * p.a_stride) };
-        // One step at a time: unrolled, the loads of later steps would push sums out of the registers.
-        for k in 0..p.depth {
-            let mut x = [simd.splat_f32s(0.0); V];
-            for (v, x) in x.iter_mut().enumerate() {
-                *x = load!(v, b.add(k * b_stride + v * lanes));
-            }
-            for (r, sum) in sum.iter_mut().enumerate() {
-                let y = simd.splat_f32s(if T { *a.add(k * p.a_stride + r) } else { *a.add(r * p.a_stride + k) });
-                for v in 0..V {
-                    sum[v] = simd.mul_add_e_f32s(y, x[v], sum[v]);
+        let (mut a, mut b) = (if T { p.a.add(row) } else { p.a.add(row * p.a_stride) }, b);
+        for _ in 0..p.segments {
+            // One step at a time: unrolled, the loads of later steps would push sums out of the registers.
+            for k in 0..p.depth {
+                let mut x = [simd.splat_f32s(0.0); V];
+                for (v, x) in x.iter_mut().enumerate() {
+                    *x = load!(v, b.add(k * b_stride + v * lanes));
+                }
+                for (r, sum) in sum.iter_mut().enumerate() {
+                    let y = simd.splat_f32s(if T { *a.add(k * p.a_stride + r) } else { *a.add(r * p.a_stride + k) });
+                    for v in 0..V {
+                        sum[v] = simd.mul_add_e_f32s(y, x[v], sum[v]);
+                    }
                 }
             }
+            // Beyond the last segment they may point anywhere; nothing is read there.
+            (a, b) = (a.wrapping_add(p.a_segment), b.wrapping_add(p.depth * b_stride));
         }
         for (r, sum) in sum.iter().enumerate() {
             for v in 0..V {

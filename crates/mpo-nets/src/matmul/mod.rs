@@ -6,16 +6,19 @@
 
 mod kernel;
 
-use kernel::{Product, Seed, lanes, panel_width};
+use kernel::{Form, Product, Seed, lanes, panel_width};
 
-/// A read-only matrix inside a slice, or its transpose.
+/// A read-only matrix inside a slice, or its transpose; or several of them side by side, the segments of a sum of products.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct View<'a> {
     data: &'a [f32],
     rows: usize,
+    /// Columns of a segment.
     cols: usize,
     stride: usize,
     transposed: bool,
+    segments: usize,
+    segment: usize,
 }
 
 impl<'a> View<'a> {
@@ -25,12 +28,44 @@ impl<'a> View<'a> {
     /// If `data` is shorter than `rows * cols`.
     pub(crate) fn new(data: &'a [f32], rows: usize, cols: usize) -> Self {
         assert!(data.len() >= rows * cols, "a {rows}x{cols} matrix in a slice of {}", data.len());
-        Self { data, rows, cols, stride: cols, transposed: false }
+        Self { data, rows, cols, stride: cols, transposed: false, segments: 1, segment: 0 }
+    }
+
+    /// The matrix `[rows, cols]` at the start of `data` whose rows begin `stride` numbers apart; they may overlap.
+    ///
+    /// # Panics
+    /// If `data` is too short, or the matrix is empty.
+    pub(crate) fn strided(data: &'a [f32], rows: usize, cols: usize, stride: usize) -> Self {
+        assert!(rows > 0 && cols > 0, "an empty {rows}x{cols} matrix");
+        let view = Self { data, rows, cols, stride, transposed: false, segments: 1, segment: 0 };
+        view.assert_inside();
+        view
     }
 
     /// The transposed matrix, without moving a number.
+    ///
+    /// # Panics
+    /// If it has several segments.
     pub(crate) fn t(self) -> Self {
+        assert_eq!(self.segments, 1, "a transpose has one segment; make them after it");
         Self { rows: self.cols, cols: self.rows, transposed: !self.transposed, ..self }
+    }
+
+    /// `count` such matrices side by side, each `distance` numbers behind the one before: `[rows, count * cols]`.
+    ///
+    /// # Panics
+    /// If the data are too short, or there is none.
+    pub(crate) fn segments(self, count: usize, distance: usize) -> Self {
+        assert!(count > 0, "a product of no segments");
+        let view = Self { segments: count, segment: distance, ..self };
+        view.assert_inside();
+        view
+    }
+
+    fn assert_inside(&self) {
+        let (outer, inner) = if self.transposed { (self.cols, self.rows) } else { (self.rows, self.cols) };
+        let last = (self.segments - 1) * self.segment + (outer - 1) * self.stride + inner - 1;
+        assert!(last < self.data.len(), "number {last} of a matrix in a slice of {}", self.data.len());
     }
 }
 
@@ -49,12 +84,23 @@ pub(crate) struct Packed<'a> {
     panels: &'a [f32],
     inputs: usize,
     outputs: usize,
+    first: usize,
+    used: usize,
 }
 
 impl<'a> Packed<'a> {
     /// What [`pack`] has written to `panels`, of [`packed_len`] numbers.
     pub(crate) fn new(panels: &'a [f32], outputs: usize, inputs: usize) -> Self {
-        Self { panels, inputs, outputs }
+        Self { panels, inputs, outputs, first: 0, used: inputs }
+    }
+
+    /// `count` of the rows that a product sees, from `first` on.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    pub(crate) fn rows(self, first: usize, count: usize) -> Self {
+        assert!(first + count <= self.used, "rows {first}..{} of {}", first + count, self.used);
+        Self { first: self.first + first, used: count, ..self }
     }
 }
 
@@ -140,17 +186,18 @@ fn transpose(rows: &[f32], inputs: usize, width: usize, panel: &mut [f32]) {
 /// # Panics
 /// If the inner sizes differ, a slice is too short, or a right-hand factor is a transposed view.
 pub(crate) fn matmul(dst: &mut [f32], a: View<'_>, b: Factor<'_>, start: Start<'_>) {
-    let (depth, cols, b_data, b_stride) = match b {
+    let (depth, cols, b_data, b_form) = match b {
         Factor::Rows(view) => {
-            assert!(!view.transposed, "a right-hand factor is row-major or packed");
-            (view.rows, view.cols, view.data, Some(view.stride))
+            assert!(!view.transposed && view.segments == 1, "a right-hand factor is row-major or packed");
+            (view.rows, view.cols, view.data, Form::Rows(view.stride))
         }
         Factor::Packed(packed) => {
             assert!(packed.panels.len() >= packed_len(packed.outputs, packed.inputs), "length of packed panels");
-            (packed.inputs, packed.outputs, packed.panels, None)
+            let form = Form::Panels { first: packed.first, height: packed.inputs };
+            (packed.used, packed.outputs, packed.panels, form)
         }
     };
-    assert_eq!(a.cols, depth, "inner sizes of a matrix product");
+    assert_eq!(a.cols * a.segments, depth, "inner sizes of a matrix product");
     assert!(dst.len() >= a.rows * cols, "a {}x{cols} product into a slice of {}", a.rows, dst.len());
     let seed = match start {
         Start::Zero => Seed::Zero,
@@ -163,16 +210,18 @@ pub(crate) fn matmul(dst: &mut [f32], a: View<'_>, b: Factor<'_>, start: Start<'
     let product = Product {
         rows: a.rows,
         cols,
-        depth,
+        depth: a.cols,
+        segments: a.segments,
         a: a.data.as_ptr(),
         a_stride: a.stride,
         a_transposed: a.transposed,
+        a_segment: a.segment,
         b: b_data.as_ptr(),
-        b_stride,
+        b_form,
         c: dst.as_mut_ptr(),
         seed,
     };
-    // SAFETY: `View::new` and the assertions above hold every row and column of the four matrices inside their slices; a view
+    // SAFETY: the views' constructors and the assertions above hold every row and column of the four matrices inside their slices; a view
     // and its transpose address the same numbers. `dst` is borrowed mutably, and so overlaps none of the others.
     unsafe { kernel::run(product) }
 }

@@ -41,6 +41,47 @@ proptest! {
         }
         prop_assert!(c[rows * cols..].iter().all(|x| x.to_bits() == 77.0_f32.to_bits()));
     }
+
+    /// Rows that overlap, several segments of them, and a part of the rows of packed panels: what convolutions ask for.
+    #[test]
+    fn segments_are_a_sum_of_products(
+        rows in 1_usize..25, cols in 1_usize..70, depth in 1_usize..20, count in 1_usize..5, stride in 1_usize..24,
+        distance in 0_usize..30, first in 0_usize..10, behind in 0_usize..10, a_transposed: bool, packed: bool,
+    ) {
+        let inner = depth * count;
+        let (outer_count, inner_count) = if a_transposed { (depth, rows) } else { (rows, depth) };
+        let a = whole((count - 1) * distance + (outer_count - 1) * stride + inner_count, 1);
+        let view = View::strided(&a, outer_count, inner_count, stride);
+        let view = if a_transposed { view.t() } else { view }.segments(count, distance);
+        let b = whole((first + inner + behind) * cols, 2);
+        let height = first + inner + behind;
+        let b_stored: Vec<f32> = (0..height * cols).map(|i| b[i % height * cols + i / height]).collect();
+        let mut panels = vec![f32::NAN; packed_len(cols, height)];
+        let right = if packed {
+            pack(&b_stored, cols, height, &mut panels);
+            Factor::Packed(Packed::new(&panels, cols, height).rows(first, inner))
+        } else {
+            Factor::Rows(View::new(&b[first * cols..], inner, cols))
+        };
+        let mut c = vec![f32::NAN; rows * cols];
+        matmul(&mut c, view, right, Start::Zero);
+        for i in 0..rows {
+            for j in 0..cols {
+                let term = |s: usize, k: usize| {
+                    let at = s * distance + if a_transposed { k * stride + i } else { i * stride + k };
+                    a[at] * b[(first + s * depth + k) * cols + j]
+                };
+                let sum: f32 = (0..inner).map(|k| term(k / depth, k % depth)).sum();
+                prop_assert!((c[i * cols + j] - sum).abs() < 1e-6, "{i} {j}");
+            }
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "of a matrix in a slice of")]
+fn a_segment_beyond_the_slice_is_refused() {
+    let _ = View::strided(&[0.0; 20], 3, 4, 5).segments(2, 7);
 }
 
 #[test]
@@ -55,11 +96,13 @@ fn every_instruction_set_gives_the_same_product() {
             rows,
             cols,
             depth,
+            segments: 1,
             a: a.as_ptr(),
             a_stride: depth,
             a_transposed: false,
+            a_segment: 0,
             b: b.as_ptr(),
-            b_stride: Some(cols),
+            b_form: kernel::Form::Rows(cols),
             c: c.as_mut_ptr(),
             seed: Seed::Zero,
         };

@@ -137,7 +137,7 @@ struct Weights<'a> {
 }
 
 /// The first `len` numbers of a buffer that grows when it must.
-fn lend(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
+pub(crate) fn lend(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
     if buffer.len() < len {
         buffer.resize(len, 0.0);
     }
@@ -149,7 +149,7 @@ fn lend(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
 /// # Panics
 /// If there are fewer.
 #[allow(clippy::mut_mut, reason = "the slice is shortened in place")]
-fn take<'a>(slice: &mut &'a mut [f32], len: usize) -> &'a mut [f32] {
+pub(crate) fn take<'a>(slice: &mut &'a mut [f32], len: usize) -> &'a mut [f32] {
     slice.split_off_mut(..len).expect("the caller has lent enough numbers")
 }
 

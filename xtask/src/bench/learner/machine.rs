@@ -53,7 +53,7 @@ impl Phases {
 }
 
 /// The path of one of mpo-nets' examples, built for release.
-pub(super) fn example(name: &str) -> PathBuf {
+pub(in crate::bench) fn example(name: &str) -> PathBuf {
     process::root().join("target/release/examples").join(name)
 }
 

@@ -36,9 +36,16 @@ pub(super) fn recipe() -> String {
 /// # Errors
 /// When there is no compiler, or it fails; the message holds the beginning of what it said.
 pub(super) fn build(source: &Path, library: &Path) -> Result<()> {
+    build_by(&chosen()?, source, library)
+}
+
+/// `$CXX`, or else the first of [`COMPILERS`] that there is.
+///
+/// # Errors
+/// When there is none.
+pub(super) fn chosen() -> Result<String> {
     let set = std::env::var("CXX").ok().filter(|set| !set.is_empty());
-    let candidates: Vec<&str> = set.as_deref().map_or(COMPILERS.to_vec(), |set| vec![set]);
-    build_by(&compiler(&candidates)?, source, library)
+    compiler(&set.as_deref().map_or(COMPILERS.to_vec(), |set| vec![set]))
 }
 
 /// The first of the compilers that can be started.

@@ -49,6 +49,17 @@ impl World {
 
     /// Runs the set-up and returns its line or message, and what was done: `f` for a fetch, `b` for a build.
     fn setup(&self, package: Option<&Path>, force: bool, recipe: &str, set: &[&str]) -> (Result<String>, String) {
+        self.setup_with(true, package, force, recipe, set)
+    }
+
+    fn setup_with(
+        &self,
+        compiler: bool,
+        package: Option<&Path>,
+        force: bool,
+        recipe: &str,
+        set: &[&str],
+    ) -> (Result<String>, String) {
         let done = RefCell::new(String::new());
         let outcome = Setup {
             source: &self.source,
@@ -63,6 +74,7 @@ impl World {
                 Ok(())
             },
             recipe,
+            can_build: &|| if compiler { Ok(()) } else { bail!("no compiler") },
             build: &|unpacked, library| {
                 done.borrow_mut().push('b');
                 fs::copy(unpacked.join("src/ale/ale_interface.cpp"), library)?;
@@ -117,6 +129,15 @@ fn a_given_package_is_checked_and_needs_no_network() {
     );
     assert_eq!(done, "");
     assert_eq!(world.setup(Some(&world.package()), false, "r", &[]).1, "b");
+}
+
+#[test]
+fn without_a_compiler_nothing_is_fetched_and_what_is_built_stays_good() {
+    let world = World::new();
+    let (outcome, done) = world.setup_with(false, None, false, "r", &[]);
+    assert_eq!((outcome.expect_err("no compiler").to_string(), done.as_str()), ("no compiler".to_owned(), ""));
+    world.setup(None, false, "r", &[]).0.expect("it works");
+    world.setup_with(false, None, false, "r", &[]).0.expect("there is nothing to build");
 }
 
 #[test]

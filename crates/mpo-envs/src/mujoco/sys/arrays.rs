@@ -101,8 +101,20 @@ write! {
     model_mut.body_pos as body_pos_mut: [[f64; 3]; nbody];
     model_mut.body_quat as body_quat_mut: [[f64; 4]; nbody];
     model_mut.dof_damping as dof_damping_mut: [f64; nv];
+    model_mut.geom_rbound as geom_rbound_mut: [f64; ngeom];
+    model_mut.geom_aabb as geom_aabb_mut: [[f64; 6]; ngeom];
+    model_mut.bvh_aabb as bvh_aabb_mut: [[f64; 6]; nbvh];
     model_mut.geom_rgba as geom_rgba_mut: [[f32; 4]; ngeom];
     model_mut.site_rgba as site_rgba_mut: [[f32; 4]; nsite];
+}
+
+impl Simulation {
+    /// `light_pos`, to be written: one row for each light, which only pictures show.
+    pub fn light_pos_mut(&mut self) -> &mut [[f64; 3]] {
+        let [_, lights] = self.sights;
+        // SAFETY: as above, with the number of lights that MuJoCo allocated for, some of which may be hidden.
+        unsafe { rows_mut(self.model_mut().light_pos.cast(), lights as usize) }
+    }
 }
 
 read! {
@@ -110,5 +122,9 @@ read! {
     model.site_pos: [[f64; 3]; nsite];
     model.body_pos: [[f64; 3]; nbody];
     model.body_quat: [[f64; 4]; nbody];
+    model.body_mass: [f64; nbody];
+    model.body_weldid: [i32; nbody];
+    model.body_bvhadr: [i32; nbody];
+    model.geom_bodyid: [i32; ngeom];
     model.dof_damping: [f64; nv];
 }

@@ -7,9 +7,11 @@
 //! bindgen wrapper.h --dynamic-loading MuJoCo --dynamic-link-require-all
 //!   --allowlist-function '(mj_version|mj_defaultVFS|mj_addBufferVFS|mj_deleteVFS|mj_loadXML|mj_deleteModel|mj_makeData
 //!     |mj_deleteData|mj_resetData|mj_forward|mj_step|mj_step1|mj_step2|mj_kinematics|mj_name2id
-//!     |mju_setLogHandler|mjv_defaultCamera|mjv_defaultOption|mjv_defaultScene|mjv_makeScene|mjv_freeScene|mjv_updateScene)'
+//!     |mju_setLogHandler|mjv_defaultCamera|mjv_defaultOption|mjv_defaultScene|mjv_makeScene|mjv_freeScene|mjv_updateScene
+//!     |mjr_defaultContext|mjr_makeContext|mjr_freeContext|mjr_resizeOffscreen|mjr_setBuffer|mjr_render|mjr_readPixels
+//!     |mjr_getError)'
 //!   --allowlist-type '(mjModel|mjData|mjtObj|mjtJoint|mjtWarning|mjtDisableBit|mjtIntegrator|mjtCamera|mjtCatBit|mjtGeom
-//!     |mjtLogLevel)'
+//!     |mjtLogLevel|mjtFramebuffer)'
 //!   --default-enum-style consts --no-prepend-enum-name --no-doc-comments --no-layout-tests
 //!   --use-core --rust-target 1.85 --rust-edition 2024 -- -I <wheel>/mujoco/include -I <gcc>/include | rustfmt
 //! ```
@@ -1336,6 +1338,85 @@ pub struct mjvScene_ {
     pub status: ::core::ffi::c_int,
 }
 pub type mjvScene = mjvScene_;
+pub const mjFB_WINDOW: mjtFramebuffer_ = 0;
+pub const mjFB_OFFSCREEN: mjtFramebuffer_ = 1;
+pub type mjtFramebuffer_ = ::core::ffi::c_uint;
+pub use self::mjtFramebuffer_ as mjtFramebuffer;
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct mjrRect_ {
+    pub left: ::core::ffi::c_int,
+    pub bottom: ::core::ffi::c_int,
+    pub width: ::core::ffi::c_int,
+    pub height: ::core::ffi::c_int,
+}
+pub type mjrRect = mjrRect_;
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct mjrContext_ {
+    pub lineWidth: f32,
+    pub shadowClip: f32,
+    pub shadowScale: f32,
+    pub fogStart: f32,
+    pub fogEnd: f32,
+    pub fogRGBA: [f32; 4usize],
+    pub shadowSize: ::core::ffi::c_int,
+    pub offWidth: ::core::ffi::c_int,
+    pub offHeight: ::core::ffi::c_int,
+    pub offSamples: ::core::ffi::c_int,
+    pub fontScale: ::core::ffi::c_int,
+    pub auxWidth: [::core::ffi::c_int; 10usize],
+    pub auxHeight: [::core::ffi::c_int; 10usize],
+    pub auxSamples: [::core::ffi::c_int; 10usize],
+    pub offFBO: ::core::ffi::c_uint,
+    pub offFBO_r: ::core::ffi::c_uint,
+    pub offColor: ::core::ffi::c_uint,
+    pub offColor_r: ::core::ffi::c_uint,
+    pub offDepthStencil: ::core::ffi::c_uint,
+    pub offDepthStencil_r: ::core::ffi::c_uint,
+    pub shadowFBO: ::core::ffi::c_uint,
+    pub shadowTex: ::core::ffi::c_uint,
+    pub auxFBO: [::core::ffi::c_uint; 10usize],
+    pub auxFBO_r: [::core::ffi::c_uint; 10usize],
+    pub auxColor: [::core::ffi::c_uint; 10usize],
+    pub auxColor_r: [::core::ffi::c_uint; 10usize],
+    pub mat_texid: [::core::ffi::c_int; 10000usize],
+    pub mat_texuniform: [::core::ffi::c_int; 1000usize],
+    pub mat_texrepeat: [f32; 2000usize],
+    pub ntexture: ::core::ffi::c_int,
+    pub textureType: [::core::ffi::c_int; 1000usize],
+    pub texture: [::core::ffi::c_uint; 1000usize],
+    pub basePlane: ::core::ffi::c_uint,
+    pub baseMesh: ::core::ffi::c_uint,
+    pub baseHField: ::core::ffi::c_uint,
+    pub baseBuiltin: ::core::ffi::c_uint,
+    pub baseFontNormal: ::core::ffi::c_uint,
+    pub baseFontShadow: ::core::ffi::c_uint,
+    pub baseFontBig: ::core::ffi::c_uint,
+    pub rangePlane: ::core::ffi::c_int,
+    pub rangeMesh: ::core::ffi::c_int,
+    pub rangeHField: ::core::ffi::c_int,
+    pub rangeBuiltin: ::core::ffi::c_int,
+    pub rangeFont: ::core::ffi::c_int,
+    pub nskin: ::core::ffi::c_int,
+    pub skinvertVBO: *mut ::core::ffi::c_uint,
+    pub skinnormalVBO: *mut ::core::ffi::c_uint,
+    pub skintexcoordVBO: *mut ::core::ffi::c_uint,
+    pub skinfaceVBO: *mut ::core::ffi::c_uint,
+    pub charWidth: [::core::ffi::c_int; 127usize],
+    pub charWidthBig: [::core::ffi::c_int; 127usize],
+    pub charHeight: ::core::ffi::c_int,
+    pub charHeightBig: ::core::ffi::c_int,
+    pub glInitialized: ::core::ffi::c_int,
+    pub windowAvailable: ::core::ffi::c_int,
+    pub windowSamples: ::core::ffi::c_int,
+    pub windowStereo: ::core::ffi::c_int,
+    pub windowDoublebuffer: ::core::ffi::c_int,
+    pub currentBuffer: ::core::ffi::c_int,
+    pub readPixelFormat: ::core::ffi::c_int,
+    pub readDepthMap: ::core::ffi::c_int,
+}
+pub type mjrContext = mjrContext_;
 pub struct MuJoCo {
     __library: ::libloading::Library,
     pub mj_defaultVFS: unsafe extern "C" fn(vfs: *mut mjVFS),
@@ -1381,6 +1462,20 @@ pub struct MuJoCo {
         catmask: ::core::ffi::c_int,
         scn: *mut mjvScene,
     ),
+    pub mjr_defaultContext: unsafe extern "C" fn(con: *mut mjrContext),
+    pub mjr_makeContext: unsafe extern "C" fn(m: *const mjModel, con: *mut mjrContext, fontscale: ::core::ffi::c_int),
+    pub mjr_freeContext: unsafe extern "C" fn(con: *mut mjrContext),
+    pub mjr_resizeOffscreen:
+        unsafe extern "C" fn(width: ::core::ffi::c_int, height: ::core::ffi::c_int, con: *mut mjrContext),
+    pub mjr_setBuffer: unsafe extern "C" fn(framebuffer: ::core::ffi::c_int, con: *mut mjrContext),
+    pub mjr_readPixels: unsafe extern "C" fn(
+        rgb: *mut ::core::ffi::c_uchar,
+        depth: *mut f32,
+        viewport: mjrRect,
+        con: *const mjrContext,
+    ),
+    pub mjr_render: unsafe extern "C" fn(viewport: mjrRect, scn: *mut mjvScene, con: *const mjrContext),
+    pub mjr_getError: unsafe extern "C" fn() -> ::core::ffi::c_int,
     pub mju_setLogHandler: unsafe extern "C" fn(handler: mjfLogHandler) -> mjfLogHandler,
 }
 impl MuJoCo {
@@ -1418,6 +1513,14 @@ impl MuJoCo {
         let mjv_makeScene = __library.get(b"mjv_makeScene\0").map(|sym| *sym)?;
         let mjv_freeScene = __library.get(b"mjv_freeScene\0").map(|sym| *sym)?;
         let mjv_updateScene = __library.get(b"mjv_updateScene\0").map(|sym| *sym)?;
+        let mjr_defaultContext = __library.get(b"mjr_defaultContext\0").map(|sym| *sym)?;
+        let mjr_makeContext = __library.get(b"mjr_makeContext\0").map(|sym| *sym)?;
+        let mjr_freeContext = __library.get(b"mjr_freeContext\0").map(|sym| *sym)?;
+        let mjr_resizeOffscreen = __library.get(b"mjr_resizeOffscreen\0").map(|sym| *sym)?;
+        let mjr_setBuffer = __library.get(b"mjr_setBuffer\0").map(|sym| *sym)?;
+        let mjr_readPixels = __library.get(b"mjr_readPixels\0").map(|sym| *sym)?;
+        let mjr_render = __library.get(b"mjr_render\0").map(|sym| *sym)?;
+        let mjr_getError = __library.get(b"mjr_getError\0").map(|sym| *sym)?;
         let mju_setLogHandler = __library.get(b"mju_setLogHandler\0").map(|sym| *sym)?;
         Ok(MuJoCo {
             __library,
@@ -1442,6 +1545,14 @@ impl MuJoCo {
             mjv_makeScene,
             mjv_freeScene,
             mjv_updateScene,
+            mjr_defaultContext,
+            mjr_makeContext,
+            mjr_freeContext,
+            mjr_resizeOffscreen,
+            mjr_setBuffer,
+            mjr_readPixels,
+            mjr_render,
+            mjr_getError,
             mju_setLogHandler,
         })
     }
@@ -1533,6 +1644,41 @@ impl MuJoCo {
         scn: *mut mjvScene,
     ) {
         (self.mjv_updateScene)(m, d, opt, pert, cam, catmask, scn)
+    }
+    pub unsafe fn mjr_defaultContext(&self, con: *mut mjrContext) {
+        (self.mjr_defaultContext)(con)
+    }
+    pub unsafe fn mjr_makeContext(&self, m: *const mjModel, con: *mut mjrContext, fontscale: ::core::ffi::c_int) {
+        (self.mjr_makeContext)(m, con, fontscale)
+    }
+    pub unsafe fn mjr_freeContext(&self, con: *mut mjrContext) {
+        (self.mjr_freeContext)(con)
+    }
+    pub unsafe fn mjr_resizeOffscreen(
+        &self,
+        width: ::core::ffi::c_int,
+        height: ::core::ffi::c_int,
+        con: *mut mjrContext,
+    ) {
+        (self.mjr_resizeOffscreen)(width, height, con)
+    }
+    pub unsafe fn mjr_setBuffer(&self, framebuffer: ::core::ffi::c_int, con: *mut mjrContext) {
+        (self.mjr_setBuffer)(framebuffer, con)
+    }
+    pub unsafe fn mjr_readPixels(
+        &self,
+        rgb: *mut ::core::ffi::c_uchar,
+        depth: *mut f32,
+        viewport: mjrRect,
+        con: *const mjrContext,
+    ) {
+        (self.mjr_readPixels)(rgb, depth, viewport, con)
+    }
+    pub unsafe fn mjr_render(&self, viewport: mjrRect, scn: *mut mjvScene, con: *const mjrContext) {
+        (self.mjr_render)(viewport, scn, con)
+    }
+    pub unsafe fn mjr_getError(&self) -> ::core::ffi::c_int {
+        (self.mjr_getError)()
     }
     pub unsafe fn mju_setLogHandler(&self, handler: mjfLogHandler) -> mjfLogHandler {
         (self.mju_setLogHandler)(handler)

@@ -1,5 +1,6 @@
-//! The only place of the crate with `unsafe` code: MuJoCo's C interface and the handles that own what it allocates.
-#![allow(unsafe_code, reason = "MuJoCo is a C library; every call into it is wrapped here, each with its reason")]
+//! The only place of the crate with `unsafe` code: the C interfaces of MuJoCo and EGL, and the handles that own what they
+//! allocate.
+#![allow(unsafe_code, reason = "these are C libraries; every call into them is wrapped here, each with its reason")]
 
 mod arrays;
 #[allow(
@@ -19,10 +20,13 @@ mod arrays;
     reason = "generated from MuJoCo's headers"
 )]
 pub(crate) mod bindings;
+mod egl;
 mod library;
+mod rendering;
 mod scene;
 mod simulation;
 
 pub use library::Library;
+pub use rendering::EglRenderer;
 pub use simulation::{JointType, Simulation};
 pub(crate) use simulation::{ObjectKind, WARNINGS};

@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::bindings::{self, mjData, mjModel, mjtSize};
 use super::library::{Library, text};
@@ -33,6 +34,9 @@ pub enum JointType {
     Hinge,
 }
 
+/// How many simulations there ever were.
+static MADE: AtomicU64 = AtomicU64::new(0);
+
 /// One `mjModel` with one `mjData` made from it. They are owned together because every function of MuJoCo that takes
 /// both trusts that they fit.
 ///
@@ -42,7 +46,9 @@ pub struct Simulation {
     pub(super) model: NonNull<mjModel>,
     pub(super) data: NonNull<mjData>,
     /// How many cameras and lights the model has.
-    sights: [mjtSize; 2],
+    pub(super) sights: [mjtSize; 2],
+    /// Of this value alone in the whole process, so that what was made for its model is known from what was not.
+    pub(super) identity: u64,
 }
 
 // SAFETY: the model and the data are owned by this value alone, and MuJoCo keeps no thread-bound state about them.
@@ -102,7 +108,8 @@ impl Simulation {
         };
         // SAFETY: the model is valid.
         let sights = unsafe { [model.as_ref().ncam, model.as_ref().nlight] };
-        Ok(Self { library: Arc::clone(library), model, data, sights })
+        let identity = MADE.fetch_add(1, Ordering::Relaxed);
+        Ok(Self { library: Arc::clone(library), model, data, sights, identity })
     }
 
     pub(super) fn model(&self) -> &mjModel {
@@ -212,6 +219,12 @@ impl Simulation {
         self.data_mut().time = time;
     }
 
+    /// Potential and kinetic energy in joules. MuJoCo computes them where the model says `<flag energy="enable"/>`.
+    #[must_use]
+    pub fn energy(&self) -> [f64; 2] {
+        self.data().energy
+    }
+
     /// Seconds per physics step.
     #[must_use]
     pub fn timestep(&self) -> f64 {
@@ -240,6 +253,12 @@ impl Simulation {
         let [cameras, lights] = if on || sensed { self.sights } else { [0, 0] };
         let model = self.model_mut();
         (model.ncam, model.nlight) = (cameras, lights);
+    }
+
+    /// Sets the width and height that the model asks of MuJoCo's own renderer; returns what they were.
+    pub(super) fn offscreen_size(&mut self, [width, height]: [c_int; 2]) -> [c_int; 2] {
+        let visual = &mut self.model_mut().vis.global;
+        [std::mem::replace(&mut visual.offwidth, width), std::mem::replace(&mut visual.offheight, height)]
     }
 
     /// Number of contacts found by the last forward computation.

@@ -44,7 +44,7 @@ impl Improvement for Deterministic {
 
         self.online.forward(policy, states, rows);
         let inputs = [states, self.online.mean()];
-        critic.forward(&inputs, rows, &mut self.q);
+        critic.forward_inputs(&inputs, rows, &mut self.q);
         let d_action = &mut [(1, &mut self.dq_da[..])];
         critic.network.backward_inputs(&critic.parameters, rows, &mut critic.activations, &self.ones, d_action);
         let (_, gradient) = self.online.parts();
