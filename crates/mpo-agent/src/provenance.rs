@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use mpo_envs::assets::Assets;
+use mpo_envs::assets::{Assets, AtariAssets};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use toml::Table;
@@ -74,9 +74,29 @@ pub(crate) fn resume(path: &Path, process: Process) -> Result<(), AgentError> {
     }
 }
 
-/// MuJoCo's version and hash, and one hash over the suite's model files. What is missing is left
-/// out: making the environment says so better.
-pub(crate) fn control_suite() -> BTreeMap<String, String> {
+/// What the environment of `task` is made of. What is missing is left out: making the environment says so better.
+pub(crate) fn environment(task: &str) -> BTreeMap<String, String> {
+    match task.strip_prefix("atari/") {
+        Some(game) => atari(game),
+        None => control_suite(),
+    }
+}
+
+/// ALE's version, and the hashes of the library made of it and of the game's ROM file.
+fn atari(game: &str) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let Ok(assets) = AtariAssets::locate() else { return found };
+    found.insert("ale".to_owned(), mpo_envs::atari::VERSION.to_owned());
+    for (name, path) in [("ale_sha256", assets.library), ("rom_sha256", assets.roms.join(format!("{game}.bin")))] {
+        if let Ok(print) = files::fingerprint(&path) {
+            found.insert(name.to_owned(), print.sha256);
+        }
+    }
+    found
+}
+
+/// MuJoCo's version and hash, and one hash over the suite's model files.
+fn control_suite() -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let Ok(assets) = Assets::locate() else { return found };
     found.insert("mujoco".to_owned(), mpo_envs::mujoco::Library::version());
@@ -158,6 +178,16 @@ fn machine() -> BTreeMap<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_games_environment_is_ale_and_its_rom() {
+        let found = environment("atari/pong");
+        assert!(!found.contains_key("mujoco"), "{found:?}");
+        if AtariAssets::locate().is_ok() {
+            assert_eq!(found.keys().collect::<Vec<_>>(), ["ale", "ale_sha256", "rom_sha256"]);
+            assert_ne!(found["rom_sha256"], environment("atari/boxing")["rom_sha256"]);
+        }
+    }
 
     #[test]
     fn a_commit_is_found_loose_packed_and_detached() {

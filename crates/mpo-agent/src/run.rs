@@ -33,8 +33,9 @@ pub trait EnvironmentFactory: Send {
     /// What keeps the environment from being made.
     fn make(&self, task: &str, seed: u32) -> Result<Box<dyn Environment>, EnvError>;
 
-    /// What the environments are made of, for `provenance.json`: versions, file hashes.
-    fn provenance(&self) -> BTreeMap<String, String> {
+    /// What the environments for `task` are made of, for `provenance.json`: versions, file hashes.
+    fn provenance(&self, task: &str) -> BTreeMap<String, String> {
+        let _ = task;
         BTreeMap::new()
     }
 }
@@ -57,8 +58,8 @@ impl EnvironmentFactory for ControlSuite {
         mpo_envs::load(task, seed)
     }
 
-    fn provenance(&self) -> BTreeMap<String, String> {
-        crate::provenance::control_suite()
+    fn provenance(&self, task: &str) -> BTreeMap<String, String> {
+        crate::provenance::environment(task)
     }
 }
 

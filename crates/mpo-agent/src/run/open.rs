@@ -48,7 +48,7 @@ impl Run {
         if path.exists() {
             return Err(AgentError::RunExists { path: directory.to_owned() });
         }
-        let process = Process::this(0, parts.environments.provenance());
+        let process = Process::this(0, parts.environments.provenance(&config.task));
         // Everything that can refuse comes before `config.toml`, which makes the directory a run.
         let run = Self::open(directory, config, parts, lock, None)?;
         provenance::begin(&directory.join(PROVENANCE), process)?;
@@ -83,7 +83,7 @@ impl Run {
         }
         let mut run = Self::open(directory, config, parts, lock, checkpoint)?;
         run.warnings = warnings;
-        let process = Process::this(run.counters.step, parts.environments.provenance());
+        let process = Process::this(run.counters.step, parts.environments.provenance(&run.config.task));
         provenance::resume(&directory.join(PROVENANCE), process)?;
         Ok(run)
     }

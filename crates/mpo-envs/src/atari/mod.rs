@@ -31,6 +31,7 @@ use sys::{Game, Library, Outcome};
 
 pub use games::GameInfo;
 pub use resize::Resize;
+pub use sys::VERSION;
 
 const PREFIX: &str = "atari/";
 /// Frames that a console shows in a second.

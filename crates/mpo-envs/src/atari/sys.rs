@@ -12,7 +12,8 @@ use crate::EnvError;
 /// Number of the functions and structures below; the shim's must be the same.
 const INTERFACE: i32 = 1;
 /// ALE's release, whose episodes these are.
-const VERSION: &str = "0.12.1";
+/// The release of ALE that the shim is compiled with.
+pub const VERSION: &str = "0.12.1";
 
 const DONE: i32 = 0;
 const UNREADABLE: i32 = 2;
