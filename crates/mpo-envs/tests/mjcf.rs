@@ -230,3 +230,37 @@ fn physics_that_diverges_names_task_and_time_and_can_be_reset() {
     }
     assert_eq!(environment.step(&[0.0]).expect("a new episode").step_type, StepType::First);
 }
+
+/// A camera on the cart, and a sensor of where it is: its reading is the only observation.
+struct Watched;
+
+impl Task for Watched {
+    fn initialize_episode(&mut self, physics: &mut Physics, _: &mut RandomState) -> Result<(), Fault> {
+        physics.qvel_mut().fill(1.0);
+        Ok(())
+    }
+
+    fn observe(&self, physics: &Physics, observation: &mut Observation) {
+        observation.part("eye").extend(physics.sensordata()).part("cart").extend(physics.qpos());
+    }
+
+    fn reward(&self, _: &Physics) -> f64 {
+        0.0
+    }
+}
+
+/// Other cameras stay behind between pictures; not those that the physics depends on.
+#[test]
+fn a_camera_with_a_sensor_on_it_moves_with_its_body() {
+    if !common::mujoco_is_here() {
+        return;
+    }
+    let sensor = "</worldbody><sensor><framepos objtype=\"camera\" objname=\"eye\"/></sensor>";
+    let xml = cart("1").replace("mass=\"1\"/>", "mass=\"1\"/><camera name=\"eye\"/>").replace("</worldbody>", sensor);
+    let mut environment = Mjcf::text("own/watched", xml).environment(0, |_| Ok(Watched)).expect("a sound model");
+    environment.reset().expect("a reset");
+    for _ in 0..5 {
+        let [eye, .., cart] = *environment.step(&[0.5]).expect("a step").observation else { panic!("four numbers") };
+        assert!(cart > 0.001 && (eye - cart).abs() < 1e-12, "the camera is at {eye}, the cart at {cart}");
+    }
+}

@@ -7,22 +7,10 @@ use mpo_envs::{EnvError, Environment, Progress, StepType};
 #[path = "common/actions.rs"]
 mod actions;
 mod common;
+#[path = "common/trajectory.rs"]
+mod trajectory;
 use actions::SplitMix64;
-
-/// Steps at random from a reset on, into new episodes where one ends; all observations and rewards as bits.
-fn trajectory(environment: &mut dyn Environment, steps: usize, action_seed: u64) -> Vec<u64> {
-    let spec = environment.spec().clone();
-    let mut generator = SplitMix64(action_seed);
-    let mut action = vec![0.0; spec.action_len()];
-    let mut bits: Vec<u64> = environment.reset().expect("a reset").observation.iter().map(|x| x.to_bits()).collect();
-    for _ in 0..steps {
-        generator.action(&spec, &mut action);
-        let step = environment.step(&action).expect("a step");
-        bits.push(step.reward.to_bits());
-        bits.extend(step.observation.iter().map(|x| x.to_bits()));
-    }
-    bits
-}
+use trajectory::trajectory;
 
 /// Puts the torso at so many metres along the course and beside its centre, standing and at rest.
 fn stand_at(environment: &mut Parkour, x: f64, y: f64) {

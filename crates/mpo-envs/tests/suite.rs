@@ -3,27 +3,14 @@
 use std::fs;
 
 use mpo_envs::assets::Assets;
-use mpo_envs::{EnvError, Environment, StepType, suite};
+use mpo_envs::{EnvError, StepType, suite};
 
 #[path = "common/actions.rs"]
 mod actions;
 mod common;
-use actions::SplitMix64;
-
-/// Resets, then makes `steps` random steps; returns all observations and rewards as bits.
-fn trajectory(environment: &mut dyn Environment, steps: usize, action_seed: u64) -> Vec<u64> {
-    let spec = environment.spec().clone();
-    let mut generator = SplitMix64(action_seed);
-    let mut action = vec![0.0; spec.action_len()];
-    let mut bits: Vec<u64> = environment.reset().expect("a reset").observation.iter().map(|x| x.to_bits()).collect();
-    for _ in 0..steps {
-        generator.action(&spec, &mut action);
-        let step = environment.step(&action).expect("a step");
-        bits.push(step.reward.to_bits());
-        bits.extend(step.observation.iter().map(|x| x.to_bits()));
-    }
-    bits
-}
+#[path = "common/trajectory.rs"]
+mod trajectory;
+use trajectory::trajectory;
 
 #[test]
 fn every_task_has_the_shape_that_the_table_says() {
