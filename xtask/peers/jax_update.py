@@ -3,7 +3,8 @@
 Does the work of one update of `mpo-nets` on the same shapes and nothing else: 32 windows of 8 transitions, M = 20 actions
 for each of the 288 states from the target policy, the target critic on all of them with its first layer split so that the
 state's part is computed once, Retrace, the critic's regression, the E-step's weights and dual, the M-step with its decoupled
-bounds on a diagonal Gaussian, Adam on both networks and the dual variables, and the target copy every 100 updates.
+bounds on a diagonal Gaussian, Adam on both networks and the dual variables, and the target copy every 100 updates. With a third
+argument `bf16`, the target critic's second layer multiplies numbers rounded to bfloat16 and sums in single precision.
 
 Answers each line on standard input with the rate of the next seconds on standard output, so that two programs can take turns.
 """
@@ -12,7 +13,7 @@ import os
 import sys
 import time
 
-setting, threads = sys.argv[1], int(sys.argv[2])
+setting, threads, half = sys.argv[1], int(sys.argv[2]), sys.argv[3:] == ["bf16"]
 if threads == 1:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
@@ -52,11 +53,15 @@ def head(layers, obs):
     return mean, jax.nn.softplus(scale) + 1e-4
 
 
-def value(layers, obs, act):
+def value(layers, obs, act, half=False):
     """`obs` [S, N_OBS]; `act` [..., S, N_ACT]."""
-    first = layers[0]
-    shared = obs @ first["w"][:N_OBS] + first["b"]
-    return after_first(layers[1:], shared + act @ first["w"][N_OBS:])[..., 0]
+    first, second = layers[:2]
+    x = obs @ first["w"][:N_OBS] + first["b"] + act @ first["w"][N_OBS:]
+    if not half:
+        return after_first(layers[1:], x)[..., 0]
+    x, w = jax.nn.elu(x).astype(jnp.bfloat16), second["w"].astype(jnp.bfloat16)
+    x = jnp.matmul(x, w, preferred_element_type=jnp.float32) + second["b"]
+    return after_first(layers[2:], x)[..., 0]
 
 
 def log_density(act, mean, scale):
@@ -90,7 +95,7 @@ def update(state, batch):
     flat = batch["obs"].reshape(-1, N_OBS)
     mean_all, scale_all = head(target["policy"], flat)
     sampled = mean_all + scale_all * jax.random.normal(sample_key, (SAMPLES, *mean_all.shape))
-    q_all = value(target["critic"], flat, sampled)
+    q_all = value(target["critic"], flat, sampled, half)
     v = q_all.mean(0).reshape(WINDOWS, STEPS + 1)
 
     def firsts(x):
@@ -100,7 +105,7 @@ def update(state, batch):
     obs, mean, scale, actions = firsts(flat), firsts(mean_all), firsts(scale_all), firsts(sampled)
     q = firsts(q_all[..., None])[..., 0]
     taken = batch["act"].reshape(-1, N_ACT)
-    q_taken = value(target["critic"], obs, taken).reshape(WINDOWS, STEPS)
+    q_taken = value(target["critic"], obs, taken, half).reshape(WINDOWS, STEPS)
     log_rho = log_density(taken, mean, scale).reshape(WINDOWS, STEPS) - batch["log_prob"]
     goals = retrace(q_taken, v[:, 1:], batch["reward"], GAMMA * batch["discount"], jnp.minimum(1.0, jnp.exp(log_rho)))
 
@@ -165,7 +170,7 @@ def main():
     }
     for _ in range(5):
         state = jax.block_until_ready(update(state, batch))
-    print(json.dumps({"ready": f"jax {jax.__version__}"}), flush=True)
+    print(json.dumps({"ready": f"jax {jax.__version__}" + ", bf16" * half}), flush=True)
     for line in sys.stdin:
         seconds, updates, start, cpu = float(line), 0, time.perf_counter(), time.process_time()
         while time.perf_counter() - start < seconds:

@@ -1,17 +1,20 @@
 //! Updates per second of the CPU learner on random batches.
 //!
 //! ```text
-//! echo 5 | cargo run --release -p mpo-nets --example updates_per_second -- walker|humanoid [layer_norm] [full] [threads N]
+//! echo 5 | cargo run --release -p mpo-nets --example updates_per_second -- walker|humanoid [layer_norm] [full] [bf16] [threads N]
 //! ```
 //! Answers each line on standard input, a number of seconds, with the rate of the next seconds as a line of JSON, so that two
 //! programs can take turns (`cargo xtask bench learner`). One update: 32 windows of 8 transitions, M = 20, target copy every
 //! 100 updates. `walker` has 24 observations, 6 actions and networks of 100-100 and 200-200; `humanoid` 67, 21, 200-200 and
-//! 300-300. Without words after the setting: ELU everywhere and a diagonal covariance.
+//! 300-300. Without words after the setting: ELU everywhere, a diagonal covariance
+//! and single precision; `bf16` is `learner.target_precision`.
 #![allow(clippy::print_stdout, reason = "an example prints its result")]
 
 use std::{error::Error, time::Instant};
 
-use mpo_nets::{BatchView, Covariance, LearnerConfig, LearnerStep, NetworkConfig, Torso, learner_for, noise::Noise};
+use mpo_nets::{
+    BatchView, Covariance, LearnerConfig, LearnerStep, NetworkConfig, Precision, Torso, learner_for, noise::Noise,
+};
 
 const WINDOWS: usize = 32;
 const STEPS: usize = 8;
@@ -32,7 +35,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some(at) => arguments.get(at + 1).ok_or("threads needs a number")?.parse()?,
         None => 1,
     };
-    let mpo = LearnerConfig { threads, ..LearnerConfig::default() };
+    let target_precision = if has("bf16") { Precision::Bf16 } else { Precision::F32 };
+    let mpo = LearnerConfig { threads, target_precision, ..LearnerConfig::default() };
     let (observation, action) = if humanoid { (67, 21) } else { (24, 6) };
     let mut learner: Box<dyn LearnerStep> =
         if humanoid { learner_for!(67, 21, &network, &mpo, 0)? } else { learner_for!(24, 6, &network, &mpo, 0)? };

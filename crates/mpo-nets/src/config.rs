@@ -102,6 +102,17 @@ pub enum TemperatureMode {
     Exact,
 }
 
+/// The numbers in which a product is computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// Single precision throughout.
+    #[default]
+    F32,
+    /// Factors rounded to bfloat16 (8 bits of mantissa), sums in single precision.
+    Bf16,
+}
+
 /// The networks' architecture. Learners from pixels have use for `pixel_torso` alone, and the others none for it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -180,6 +191,9 @@ pub struct LearnerConfig {
     pub initial_alpha_covariance: f32,
     /// Updates between two copies of the networks into their targets.
     pub target_period: u64,
+    /// Precision of the target critic's widest product when it values actions, most of an update's arithmetic. Its first layer and
+    /// its head, and all that gradients flow through, are in single precision whatever this is. Networks over pixels ignore it.
+    pub target_precision: Precision,
     /// Largest global norm of a network's gradient.
     pub gradient_clip: f32,
     /// Weight of the entropy in the policy's objective, nats: EPG, actor-critic and PPO.
@@ -235,6 +249,7 @@ impl Default for LearnerConfig {
             initial_alpha_mean: 1.0,
             initial_alpha_covariance: 10.0,
             target_period: 100,
+            target_precision: Precision::F32,
             gradient_clip: 40.0,
             entropy_weight: 1e-3,
             baseline: true,

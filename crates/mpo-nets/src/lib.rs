@@ -39,7 +39,9 @@ mod threads;
 
 pub use acting::ActingPolicy;
 pub use adam::{Adam, clip_by_global_norm};
-pub use config::{Algorithm, LearnerConfig, NetworkConfig, PixelTorso, PolicyKind, PpoConfig, TemperatureMode, Torso};
+pub use config::{
+    Algorithm, LearnerConfig, NetworkConfig, PixelTorso, PolicyKind, PpoConfig, Precision, TemperatureMode, Torso,
+};
 pub use dfdx::tensor::Cpu;
 pub use error::NetsError;
 pub use head::GaussianHead;

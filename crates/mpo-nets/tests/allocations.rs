@@ -8,7 +8,7 @@ use std::{
 
 use mpo_nets::{
     ActingPolicy, Algorithm, BatchView, Covariance, LearnerConfig, NetworkConfig, PixelActingPolicy, PixelShape,
-    PixelTorso, PolicyKind, TemperatureMode, Torso, learner_for, noise::Noise, pixel_learner,
+    PixelTorso, PolicyKind, Precision, TemperatureMode, Torso, learner_for, noise::Noise, pixel_learner,
 };
 
 /// Allocations of all threads: the learner's own ones count too.
@@ -69,17 +69,20 @@ fn updates_and_actions_allocate_nothing_once_warm() {
         ..BatchView::default()
     };
     let (sgd, exact) = (TemperatureMode::Sgd, TemperatureMode::Exact);
-    for (algorithm, covariance, torso, temperature, threads) in [
-        (Algorithm::Mpo, Covariance::Diagonal, Torso::LayerNorm, sgd, 1),
-        (Algorithm::Mpo, Covariance::Full, Torso::Plain, exact, 1),
-        (Algorithm::Mpo, Covariance::Diagonal, Torso::LayerNorm, sgd, 2),
-        (Algorithm::MpoParametric, Covariance::Diagonal, Torso::Plain, sgd, 3),
-        (Algorithm::Epg, Covariance::Diagonal, Torso::LayerNorm, sgd, 1),
-        (Algorithm::Ddpg, Covariance::Diagonal, Torso::LayerNorm, sgd, 2),
+    let (single, half) = (Precision::F32, Precision::Bf16);
+    for (algorithm, covariance, torso, temperature, target_precision, threads) in [
+        (Algorithm::Mpo, Covariance::Diagonal, Torso::LayerNorm, sgd, single, 1),
+        (Algorithm::Mpo, Covariance::Full, Torso::Plain, exact, single, 1),
+        (Algorithm::Mpo, Covariance::Diagonal, Torso::LayerNorm, sgd, half, 2),
+        (Algorithm::MpoParametric, Covariance::Diagonal, Torso::Plain, sgd, single, 3),
+        (Algorithm::Epg, Covariance::Diagonal, Torso::LayerNorm, sgd, half, 1),
+        (Algorithm::Ddpg, Covariance::Diagonal, Torso::LayerNorm, sgd, single, 2),
     ] {
         let policy = if algorithm == Algorithm::Ddpg { PolicyKind::Deterministic } else { PolicyKind::Gaussian };
         let network = NetworkConfig { covariance, torso, policy, ..NetworkConfig::default() };
-        let config = LearnerConfig { algorithm, temperature, threads, target_period: 4, ..LearnerConfig::default() };
+        let mut config =
+            LearnerConfig { algorithm, temperature, threads, target_period: 4, ..LearnerConfig::default() };
+        config.target_precision = target_precision;
         let mut learner = learner_for!(24, 6, &network, &config, 0).expect("sound settings");
         let mut update = || {
             for _ in 0..5 {
@@ -88,7 +91,10 @@ fn updates_and_actions_allocate_nothing_once_warm() {
         };
         update();
         let allocations = counted(update);
-        assert_eq!(allocations, 0, "{algorithm:?} with {covariance:?}, {torso:?}, {threads} threads");
+        assert_eq!(
+            allocations, 0,
+            "{algorithm:?} with {covariance:?}, {torso:?}, {target_precision:?}, {threads} threads"
+        );
     }
 
     let mut policy = ActingPolicy::new(24, 6, &NetworkConfig::default()).expect("sound settings");

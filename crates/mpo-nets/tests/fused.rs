@@ -1,7 +1,7 @@
 //! The fused and divided passes against plain forms of themselves.
 
 use mpo_nets::{
-    Activations, Adam, FixedParameters, Layout, Network, Threads, Torso, clip_by_global_norm, noise::Noise,
+    Activations, Adam, FixedParameters, Layout, Network, Precision, Threads, Torso, clip_by_global_norm, noise::Noise,
 };
 use proptest::prelude::*;
 
@@ -28,8 +28,15 @@ fn network(inputs: [usize; 2], hidden: [usize; 2], output: usize, torso: Torso, 
     (Network::from_layout(&layout, torso), parameters)
 }
 
-/// The network's definition, in f64, and the size of the terms that make each output: where they cancel, their rounding stays.
-fn plain(network: [usize; 5], torso: Torso, p: &[f32], x: &[f32], a: &[f32]) -> Vec<(f64, f64)> {
+/// A number with eight bits of mantissa.
+fn half(x: f64) -> f64 {
+    let unit = 2.0_f64.powi(x.abs().log2().floor() as i32 - 7);
+    if x.abs() > 0.0 { (x / unit).round_ties_even() * unit } else { 0.0 }
+}
+
+/// The network's definition, in f64 but for what `precision` rounds, and the size of the terms that make each output: where they cancel,
+/// their rounding stays.
+fn plain(network: [usize; 5], torso: Torso, precision: Precision, p: &[f32], x: &[f32], a: &[f32]) -> Vec<(f64, f64)> {
     let [n, m, h1, h2, output] = network;
     let mut rest = p;
     let mut next = |len: usize| {
@@ -38,7 +45,7 @@ fn plain(network: [usize; 5], torso: Torso, p: &[f32], x: &[f32], a: &[f32]) -> 
         head.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>()
     };
     let (wx, wa, b, g, s) = (next(h1 * n), next(h1 * m), next(h1), next(h1), next(h1));
-    let (v, c, u, d) = (next(h2 * h1), next(h2), next(output * h2), next(output));
+    let (mut v, c, u, d) = (next(h2 * h1), next(h2), next(output * h2), next(output));
     let dot = |w: &[f64], x: &[f64]| w.iter().zip(x).map(|(w, x)| w * x).sum::<f64>();
     let elu = |x: f64| if x > 0.0 { x } else { x.exp_m1() };
     let [x, a] = [x, a].map(|x| x.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>());
@@ -53,6 +60,9 @@ fn plain(network: [usize; 5], torso: Torso, p: &[f32], x: &[f32], a: &[f32]) -> 
                 *x = (g[i] * (*x - mean) / (variance + 1e-5).sqrt() + s[i]).tanh();
             }
         }
+    }
+    if precision == Precision::Bf16 {
+        first.iter_mut().chain(&mut v).for_each(|x| *x = half(*x));
     }
     let second: Vec<f64> = (0..h2).map(|i| elu(dot(&v[i * h1..(i + 1) * h1], &first) + c[i])).collect();
     let size = |w: &[f64]| w.iter().zip(&second).map(|(w, x)| w.abs() * (1.0 + x.abs())).sum::<f64>();
@@ -104,7 +114,8 @@ proptest! {
         prop_assert_eq!(&several, &again, "the same threads, the same sums");
 
         for row in [0, rows / 2, rows - 1] {
-            let want = plain([n, m, h1, h2, output], torso, &p, &x[row * n..(row + 1) * n], &a[row * m..(row + 1) * m]);
+            let (x, a) = (&x[row * n..(row + 1) * n], &a[row * m..(row + 1) * m]);
+            let want = plain([n, m, h1, h2, output], torso, Precision::F32, &p, x, a);
             for (&got, (want, size)) in one.0[row * output..(row + 1) * output].iter().zip(want) {
                 // Two units whose difference is divided by their deviation: rounding is amplified, by its inverse.
                 let sound = (norm && h1 <= 4) || (f64::from(got) - want).abs() <= 1e-5 * size;
@@ -143,6 +154,41 @@ proptest! {
         let mut whole = vec![0.0; states * samples];
         network.forward(&p, &[&repeated, &a], states * samples, &mut Activations::default(), &mut whole);
         if !norm || h1 > 4 { close(&one, &whole, "values"); }
+    }
+
+    /// Half precision is its definition too, however it is divided.
+    #[test]
+    fn actions_in_half_precision_are_rounded_where_it_says_so(
+        states in 1_usize..40, samples in 1_usize..25, h1 in 5_usize..70, h2 in 1_usize..50, norm: bool, threads in 2_usize..5, seed in 0_u64..1_000_000,
+    ) {
+        let torso = if norm { Torso::LayerNorm } else { Torso::Plain };
+        let (n, m) = (7, 3);
+        let (x, a) = (draw(seed + 1, states * n), draw(seed + 2, states * samples * m));
+        let (network, p) = network([n, m], [h1, h2], 1, torso, seed);
+        let mut fixed = FixedParameters::with_precision(&network, &draw(seed + 9, p.len()), Precision::Bf16);
+        fixed.set(&network, &p);
+        let run = |activations: &mut Activations| {
+            let mut out = vec![f32::NAN; states * samples];
+            network.evaluate_actions_fixed(&fixed, &x, &a, samples, activations, &mut out);
+            out
+        };
+        let one = run(&mut Activations::default());
+        prop_assert_eq!(&one, &run(&mut Activations::new(&Threads::new(threads))));
+        for (row, &got) in one.iter().enumerate() {
+            let state = row / samples;
+            let (x, a) = (&x[state * n..(state + 1) * n], &a[row * m..(row + 1) * m]);
+            let (want, size) = plain([n, m, h1, h2, 1], torso, Precision::Bf16, &p, x, a)[0];
+            // A unit of the first layer within f32's rounding of the middle between two half numbers may be taken for the other: one in
+            // some thousand, by 2^-7 of itself, through weights below 2.
+            let tolerance = 1e-5 * size + 2.0_f64.powi(-6) * size / h1 as f64;
+            prop_assert!((f64::from(got) - want).abs() <= tolerance, "{got}, {want}, terms of {size}");
+        }
+        // The setting does something.
+        if states * samples > 20 {
+            let mut single = vec![f32::NAN; states * samples];
+            network.evaluate_actions(&p, &x, &a, samples, &mut Activations::default(), &mut single);
+            prop_assert_ne!(one, single);
+        }
     }
 
     #[test]

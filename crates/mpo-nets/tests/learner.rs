@@ -2,7 +2,7 @@
 
 use mpo_nets::{
     Algorithm, BatchView, Covariance, Demand, GaussianHead, KlSplit, LearnerConfig, LearnerStep, NetsError,
-    NetworkConfig, PolicyKind, TemperatureMode, Torso, learner_for, noise::Noise,
+    NetworkConfig, PolicyKind, Precision, TemperatureMode, Torso, learner_for, noise::Noise,
 };
 
 const OBS: usize = 3;
@@ -184,14 +184,20 @@ fn a_policy_and_an_algorithm_that_do_not_suit_each_other_are_refused() {
 
 #[test]
 fn a_loaded_learner_continues_bit_for_bit() {
-    let (network, mpo) = (small(), LearnerConfig { target_period: 7, ..LearnerConfig::default() });
+    for target_precision in [Precision::F32, Precision::Bf16] {
+        continues_bit_for_bit(&LearnerConfig { target_period: 7, target_precision, ..LearnerConfig::default() });
+    }
+}
+
+fn continues_bit_for_bit(mpo: &LearnerConfig) {
+    let network = small();
     let data: Vec<Data> = (0..5).map(Data::new).collect();
-    let mut original = learner(&network, &mpo, 3);
+    let mut original = learner(&network, mpo, 3);
     for step in 0..23 {
         original.update(&data[step % 5].view()).expect("finite");
     }
     let bytes = original.save();
-    let mut restored = learner(&network, &mpo, 3);
+    let mut restored = learner(&network, mpo, 3);
     restored.load(&bytes).expect("its own checkpoint");
     assert_eq!(restored.updates(), 23);
     assert_eq!(restored.save(), bytes, "equal learners have equal bytes");

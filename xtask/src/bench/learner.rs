@@ -78,7 +78,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
     let mut report = Report { ceilings, races: Vec::new(), phases: Vec::new(), acting: machine::acting()? };
     println!("{} turns of {} s each; medians", options.turns, options.seconds);
     println!(
-        "{:<9} {:>7} {:<17} {:>10} {:>14} {:>7} {:>9} {:>9}",
+        "{:<9} {:>7} {:<21} {:>10} {:>14} {:>7} {:>9} {:>9}",
         "setting", "threads", "side", "updates/s", "per CPU-second", "ratio", "CPU ratio", "ceiling"
     );
     for setting in &options.setting {
@@ -99,35 +99,37 @@ pub(super) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Both torsos and the peer take turns; appends their rates and our phases.
+/// Both torsos, both with target values in half precision, and the peer in both precisions take turns; appends their rates and our phases.
 fn race(options: &Options, setting: &str, threads: usize, python: &PathBuf, report: &mut Report) -> Result<()> {
     let ours = machine::example("updates_per_second");
     let peer = process::root().join("xtask/peers/jax_update.py");
     let count = threads.to_string();
-    let mut sides = [
-        Side::start(Command::new(&ours).args([setting, "threads", &count]))?,
-        Side::start(Command::new(&ours).args([setting, "layer_norm", "threads", &count]))?,
-        Side::start(Command::new(python).arg(&peer).args([setting, &count]))?,
-    ];
+    let forms: [&[&str]; 4] = [&[], &["layer_norm"], &["bf16"], &["layer_norm", "bf16"]];
+    let mut sides = Vec::new();
+    for words in forms {
+        sides.push(Side::start(Command::new(&ours).arg(setting).args(words).args(["threads", &count]))?);
+    }
+    sides.push(Side::start(Command::new(python).arg(&peer).args([setting, &count]))?);
+    sides.push(Side::start(Command::new(python).arg(&peer).args([setting, &count, "bf16"]))?);
     for _ in 0..options.turns {
         for side in &mut sides {
             side.turn(options.seconds)?;
         }
     }
-    let [plain, normed, jax] = &sides;
-    let peer = median(&jax.turns);
+    let (ours, peers) = sides.split_at(forms.len());
+    let peer = median(&peers[0].turns);
     let ceiling = report.ceilings.iter().find(|c| c.threads == threads).map(Ceiling::best);
-    for (side, name, words) in [
-        (plain, "ours, ELU", Some(&[][..])),
-        (normed, "ours, LayerNorm", Some(&["layer_norm"][..])),
-        (jax, jax.name.as_str(), None),
-    ] {
+    let names = ["ours, ELU", "ours, LayerNorm", "ours, ELU, bf16", "ours, LayerNorm, bf16"];
+    let named = ours.iter().zip(names).zip(forms).map(|((side, name), words)| (side, name, Some(words)));
+    for (side, name, words) in named.chain(peers.iter().map(|side| (side, side.name.as_str(), None))) {
         let rate = median(&side.turns);
         let ratio = rate.over(peer);
         let phases = words.map(|words| machine::phases(setting, words, threads)).transpose()?;
+        // The ceiling is that of single precision.
+        let ceiling = ceiling.filter(|_| words.is_some_and(|words| !words.contains(&"bf16")));
         let fraction = phases.as_ref().zip(ceiling).map(|(p, ceiling)| p.mflop * 1e-3 * rate.per_second / ceiling);
         println!(
-            "{setting:<9} {threads:>7} {name:<17} {:>10.1} {:>14.1} {:>7.2} {:>9.2} {:>9}",
+            "{setting:<9} {threads:>7} {name:<21} {:>10.1} {:>14.1} {:>7.2} {:>9.2} {:>9}",
             rate.per_second,
             rate.per_cpu_second,
             ratio.per_second,
@@ -140,7 +142,7 @@ fn race(options: &Options, setting: &str, threads: usize, python: &PathBuf, repo
             side: name.to_owned(),
             turns: side.turns.clone(),
             median: rate,
-            ratio_to_peer: words.map(|_| ratio),
+            ratio_to_peer: (side.name != peers[0].name).then_some(ratio),
             fraction_of_ceiling: fraction,
         });
         report.phases.extend(phases);

@@ -1,7 +1,7 @@
 //! Where an update's time goes, what this machine could do, and how both scale.
 //!
 //! ```text
-//! cargo run --release -p mpo-nets --example learner -- phases [humanoid] [layer_norm] [threads N]
+//! cargo run --release -p mpo-nets --example learner -- phases [humanoid] [layer_norm] [bf16] [threads N]
 //! cargo run --release -p mpo-nets --example learner -- ceiling | acting | scaling
 //! ```
 //! Every answer is a line of JSON, or with `scaling` a table of comma-separated values: `cargo xtask bench learner` reads them.
@@ -12,20 +12,22 @@ mod update;
 
 use std::{error::Error, time::Instant};
 
-use mpo_nets::{ActingPolicy, NetworkConfig, Torso};
+use mpo_nets::{ActingPolicy, NetworkConfig, Precision, Torso};
 use update::{PHASES, Shape, Update};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let has = |word: &str| arguments.iter().any(|a| a == word);
     let torso = if has("layer_norm") { Torso::LayerNorm } else { Torso::Plain };
+    let precision = if has("bf16") { Precision::Bf16 } else { Precision::F32 };
     let threads = match arguments.iter().position(|a| a == "threads") {
         Some(at) => arguments.get(at + 1).ok_or("threads needs a number")?.parse()?,
         None => 1,
     };
     match arguments.first().map(String::as_str) {
         Some("phases") => {
-            phases(if has("humanoid") { Shape::humanoid(torso) } else { Shape::walker(torso) }, threads);
+            let shape = if has("humanoid") { Shape::humanoid } else { Shape::walker };
+            phases(shape(torso, precision), threads);
         }
         Some("ceiling") => {
             for threads in [1, 2] {
@@ -94,7 +96,7 @@ fn acting() -> Result<(), Box<dyn Error>> {
 /// Updates per second, of the fastest, against batch, samples, width and threads, one varied at a time from the walker's setting.
 fn scaling() {
     println!("varied,value,threads,updates_per_second,gflop_per_second");
-    let walker = Shape::walker(Torso::LayerNorm);
+    let walker = Shape::walker(Torso::LayerNorm, Precision::F32);
     for threads in [1, 2] {
         let row = |varied: &str, value: usize, shape: Shape| {
             let mut update = Update::new(shape, threads);

@@ -7,7 +7,7 @@ use mpo_core::{
     retrace_windows,
 };
 use mpo_nets::{
-    Activations, Adam, FixedParameters, GaussianHead, Layout, Network, Threads, Torso, clip_by_global_norm,
+    Activations, Adam, FixedParameters, GaussianHead, Layout, Network, Precision, Threads, Torso, clip_by_global_norm,
     noise::Noise,
 };
 
@@ -23,15 +23,16 @@ pub(crate) struct Shape {
     pub(crate) windows: usize,
     pub(crate) samples: usize,
     pub(crate) torso: Torso,
+    pub(crate) precision: Precision,
 }
 
 impl Shape {
-    pub(crate) fn walker(torso: Torso) -> Self {
-        Self { observation: 24, action: 6, policy: 100, critic: 200, windows: 32, samples: 20, torso }
+    pub(crate) fn walker(torso: Torso, precision: Precision) -> Self {
+        Self { observation: 24, action: 6, policy: 100, critic: 200, windows: 32, samples: 20, torso, precision }
     }
 
-    pub(crate) fn humanoid(torso: Torso) -> Self {
-        Self { observation: 67, action: 21, policy: 200, critic: 300, windows: 32, samples: 20, torso }
+    pub(crate) fn humanoid(torso: Torso, precision: Precision) -> Self {
+        Self { observation: 67, action: 21, policy: 200, critic: 300, ..Self::walker(torso, precision) }
     }
 }
 
@@ -56,7 +57,7 @@ struct Side {
 }
 
 impl Side {
-    fn new(inputs: &[(&str, usize)], width: usize, output: usize, torso: Torso, threads: &Threads, seed: u64) -> Self {
+    fn new(inputs: &[(&str, usize)], width: usize, output: usize, shape: Shape, threads: &Threads, seed: u64) -> Self {
         let mut shapes: Vec<(&str, Vec<usize>)> = inputs.iter().map(|&(name, n)| (name, vec![width, n])).collect();
         for name in ["torso.bias", "torso.scale", "torso.shift"] {
             shapes.push((name, vec![width]));
@@ -69,10 +70,10 @@ impl Side {
         ]);
         let shapes: Vec<(&str, &[usize])> = shapes.iter().map(|(name, shape)| (*name, shape.as_slice())).collect();
         let layout = Layout::from_shapes(&shapes);
-        let network = Network::from_layout(&layout, torso);
+        let network = Network::from_layout(&layout, shape.torso);
         let parameters = draw(seed, layout.len()).iter().map(|x| 0.5 * x / (width as f32).sqrt()).collect::<Vec<_>>();
         Self {
-            target: FixedParameters::new(&network, &parameters),
+            target: FixedParameters::with_precision(&network, &parameters, shape.precision),
             gradient: vec![0.0; parameters.len()],
             adam: Adam::new(parameters.len(), 5e-4),
             activations: Activations::new(threads),
@@ -132,8 +133,8 @@ impl Update {
         let s = t + shape.windows;
         let inputs = [("observation", shape.observation), ("action", n)];
         Self {
-            policy: Side::new(&inputs[..1], shape.policy, head.raw_len(), shape.torso, &threads, 1),
-            critic: Side::new(&inputs, shape.critic, 1, shape.torso, &threads, 2),
+            policy: Side::new(&inputs[..1], shape.policy, head.raw_len(), shape, &threads, 1),
+            critic: Side::new(&inputs, shape.critic, 1, shape, &threads, 2),
             noise: Noise::new(0),
             workspace: Workspace::new(n, m),
             lengths: vec![STEPS as u32; shape.windows],

@@ -78,9 +78,10 @@ pub(super) fn train<N: StateNetwork>(
     let (on_policy, rates) =
         (config.algorithm == Algorithm::Ppo, [config.policy_learning_rate, config.critic_learning_rate]);
     let name = if on_policy { "value" } else { "critic" };
+    let precision = config.target_precision;
     [
-        Trained::new("policy", network(&policy.0), policy, rates[0], &threads),
-        Trained::new(name, network(&critic.0), critic, rates[1], &threads),
+        Trained::new("policy", network(&policy.0), policy, rates[0], precision, &threads),
+        Trained::new(name, network(&critic.0), critic, rates[1], precision, &threads),
     ]
 }
 

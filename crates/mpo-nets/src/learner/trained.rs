@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::BatchView;
 use crate::{
-    Activations, Adam, FixedParameters, Layout, NetsError, Network, PixelActivations, PixelNetwork, Threads,
+    Activations, Adam, FixedParameters, Layout, NetsError, Network, PixelActivations, PixelNetwork, Precision, Threads,
     checkpoint::{Reader, Writer},
     clip_by_global_norm,
 };
@@ -22,7 +22,7 @@ pub(super) trait StateNetwork: fmt::Debug + Send {
     fn states<'a>(batch: &BatchView<'a>) -> &'a [Self::Number];
 
     fn activations(threads: &Threads) -> Self::Activations;
-    fn target(&self, parameters: &[f32]) -> Self::Target;
+    fn target(&self, parameters: &[f32], precision: Precision) -> Self::Target;
     fn set_target(&self, target: &mut Self::Target, parameters: &[f32]);
     fn target_parameters(target: &Self::Target) -> &[f32];
 
@@ -74,8 +74,8 @@ impl StateNetwork for Network {
         Activations::new(threads)
     }
 
-    fn target(&self, parameters: &[f32]) -> FixedParameters {
-        FixedParameters::new(self, parameters)
+    fn target(&self, parameters: &[f32], precision: Precision) -> FixedParameters {
+        FixedParameters::with_precision(self, parameters, precision)
     }
 
     fn set_target(&self, target: &mut FixedParameters, parameters: &[f32]) {
@@ -136,7 +136,7 @@ impl StateNetwork for PixelNetwork {
         PixelActivations::new(threads)
     }
 
-    fn target(&self, parameters: &[f32]) -> Vec<f32> {
+    fn target(&self, parameters: &[f32], _: Precision) -> Vec<f32> {
         parameters.to_vec()
     }
 
@@ -237,11 +237,12 @@ impl<N: StateNetwork> Trained<N> {
         network: N,
         (layout, parameters): (Layout, Vec<f32>),
         learning_rate: f32,
+        target_precision: Precision,
         threads: &Threads,
     ) -> Self {
         Self {
             name,
-            target: network.target(&parameters),
+            target: network.target(&parameters, target_precision),
             network,
             gradient: vec![0.0; parameters.len()],
             adam: Adam::new(parameters.len(), learning_rate),

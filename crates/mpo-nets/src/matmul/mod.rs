@@ -4,8 +4,10 @@
 //! `[outputs, inputs]` and needed the other way round, is [`pack`]ed once per pass into panels whose rows are vectors.
 #![expect(unsafe_code, reason = "bounds are checked once per product, here, and not once per number")]
 
+mod half;
 mod kernel;
 
+pub(crate) use half::HalfLayer;
 use kernel::{Form, Product, Seed, lanes, panel_width};
 
 /// A read-only matrix inside a slice, or its transpose; or several of them side by side, the segments of a sum of products.

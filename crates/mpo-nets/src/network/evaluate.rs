@@ -1,6 +1,6 @@
 //! A critic's values of many actions per state, where an update spends most of its time.
 
-use super::{Activations, CHUNK_ROWS, FixedParameters, Network, Scratch, Weights, lend, take};
+use super::{Activations, CHUNK_ROWS, FixedParameters, HalfHead, Network, Scratch, Weights, lend, take};
 use crate::{
     Torso,
     kernels::{elu, elu_dot, norm_tanh},
@@ -21,7 +21,16 @@ struct Part<'a> {
     shared: &'a mut [f32],
     first: &'a mut [f32],
     second: &'a mut [f32],
+    half: &'a mut [u16],
     out: &'a mut [f32],
+}
+
+/// The parameters of an evaluation, as its layers read them.
+#[derive(Clone, Copy)]
+struct Judge<'a> {
+    parameters: &'a [f32],
+    weights: &'a Weights<'a>,
+    half: Option<&'a HalfHead>,
 }
 
 /// States per chunk: about [`CHUNK_ROWS`] rows, in whole tiles if that is possible within twice as many.
@@ -48,12 +57,13 @@ impl Network {
         out: &mut [f32],
     ) {
         let mut packed = std::mem::take(&mut activations.packed);
-        let weights = self.pack(p, &mut packed);
-        self.evaluate_weights((p, &weights), states, actions, samples, activations, out);
+        let weights = &self.pack(p, &mut packed);
+        self.evaluate(Judge { parameters: p, weights, half: None }, states, actions, samples, activations, out);
         activations.packed = packed;
     }
 
-    /// [`evaluate_actions`](Self::evaluate_actions) with parameters whose weights are arranged already.
+    /// [`evaluate_actions`](Self::evaluate_actions) with parameters whose weights are arranged already, in the precision that they were
+    /// arranged for.
     ///
     /// # Panics
     /// If the network has not two inputs and one output, or a slice is shorter than its shape.
@@ -66,13 +76,14 @@ impl Network {
         activations: &mut Activations,
         out: &mut [f32],
     ) {
-        let weights = self.weights(&fixed.packed);
-        self.evaluate_weights((&fixed.parameters, &weights), states, actions, samples, activations, out);
+        let weights = &self.weights(&fixed.packed);
+        let judge = Judge { parameters: &fixed.parameters, weights, half: fixed.half.as_ref() };
+        self.evaluate(judge, states, actions, samples, activations, out);
     }
 
-    fn evaluate_weights(
+    fn evaluate(
         &self,
-        (p, weights): (&[f32], &Weights<'_>),
+        judge: Judge<'_>,
         states: &[f32],
         actions: &[f32],
         samples: usize,
@@ -89,26 +100,35 @@ impl Network {
         let Activations { threads, scratch, .. } = activations;
         let parts = Activations::parts(threads, scratch, count * samples).min(count.max(1));
         let chunk = states_per_chunk(samples);
+        let (second_len, half_len) = match judge.half {
+            Some(half) => (half.second.out_len(chunk * samples), half.second.scratch_len(chunk * samples)),
+            None => (chunk * samples * h2, 0),
+        };
         let mut tasks = [const { None }; MOST];
         for (part, (task, scratch)) in tasks.iter_mut().zip(scratch.iter_mut()).enumerate().take(parts) {
             let (from, to) = (part_start(count, part, parts), part_start(count, part + 1, parts));
-            let Scratch { first, second, shared, .. } = scratch;
+            let Scratch { first, second, shared, half, .. } = scratch;
+            if half.len() < half_len {
+                half.resize(half_len, 0);
+            }
             *task = Some(Part {
                 states: &states[from * n_state..to * n_state],
                 actions: &actions[from * samples * n_action..to * samples * n_action],
                 shared: lend(shared, chunk * h1),
                 first: lend(first, chunk * samples * h1),
-                second: lend(second, chunk * samples * h2),
+                second: lend(second, second_len),
+                half: &mut half[..half_len],
                 out: take(&mut out, (to - from) * samples),
             });
         }
         threads.each(&mut tasks[..parts], |task| {
             let Some(part) = task else { return };
-            self.evaluate_part(p, samples, weights, part);
+            self.evaluate_part(judge, samples, part);
         });
     }
 
-    fn evaluate_part(&self, p: &[f32], samples: usize, weights: &Weights<'_>, part: &mut Part<'_>) {
+    fn evaluate_part(&self, judge: Judge<'_>, samples: usize, part: &mut Part<'_>) {
+        let Judge { parameters: p, weights, half } = judge;
         let [h1, h2] = self.hidden;
         let [n_state, n_action] = [self.inputs[0].0, self.inputs[1].0];
         let chunk = states_per_chunk(samples);
@@ -144,6 +164,11 @@ impl Network {
             match self.torso {
                 Torso::Plain => elu(first),
                 Torso::LayerNorm => norm_tanh(first, &p[self.scale.clone()], &p[self.shift.clone()]),
+            }
+            if let Some(half) = half {
+                half.second.product(first, rows, part.half, part.second);
+                elu_dot(&part.second[..rows * half.head.len()], &half.head, p[self.head_bias.start], out);
+                continue;
             }
             let second = &mut part.second[..rows * h2];
             let bias = Start::Row(&p[self.second_bias.clone()]);

@@ -19,9 +19,9 @@ mod forward;
 use std::ops::Range;
 
 use crate::{
-    Torso,
+    Precision, Torso,
     layout::Layout,
-    matmul::{Packed, pack, packed_len},
+    matmul::{HalfLayer, Packed, pack, packed_len},
     threads::{MOST, Threads},
 };
 
@@ -72,6 +72,7 @@ struct Scratch {
     second: Vec<f32>,
     shared: Vec<f32>,
     gradient: Vec<f32>,
+    half: Vec<u16>,
 }
 
 impl Activations {
@@ -97,16 +98,40 @@ impl Activations {
 pub struct FixedParameters {
     parameters: Vec<f32>,
     packed: Vec<f32>,
+    half: Option<HalfHead>,
+}
+
+/// The second layer in half precision, and a scalar head as wide as that layer's rows.
+#[derive(Clone, Debug)]
+struct HalfHead {
+    second: HalfLayer,
+    head: Vec<f32>,
 }
 
 impl FixedParameters {
-    /// Takes a copy of the flat buffer `[network.parameters()]`.
+    /// Takes a copy of the flat buffer `[network.parameters()]`, for passes in `f32`.
     ///
     /// # Panics
     /// If it is of another length.
     #[must_use]
     pub fn new(network: &Network, parameters: &[f32]) -> Self {
-        let mut fixed = Self { parameters: vec![0.0; network.parameters()], packed: Vec::new() };
+        Self::with_precision(network, parameters, Precision::F32)
+    }
+
+    /// The same, for [`Network::evaluate_actions_fixed`] with a second layer of this precision: the one whose product takes
+    /// most of its time. The other passes, and the other layers, are in `f32` whatever it is.
+    ///
+    /// # Panics
+    /// If the buffer is of another length.
+    #[must_use]
+    pub fn with_precision(network: &Network, parameters: &[f32], precision: Precision) -> Self {
+        assert_eq!(parameters.len(), network.parameters(), "parameters of the network");
+        let half = (precision == Precision::Bf16 && network.output == 1).then(|| {
+            let bias = &parameters[network.second_bias.clone()];
+            let second = HalfLayer::new(&parameters[network.second.clone()], bias, network.hidden[0]);
+            HalfHead { head: vec![0.0; second.width()], second }
+        });
+        let mut fixed = Self { parameters: parameters.to_vec(), packed: Vec::new(), half };
         fixed.set(network, parameters);
         fixed
     }
@@ -118,6 +143,10 @@ impl FixedParameters {
     pub fn set(&mut self, network: &Network, parameters: &[f32]) {
         self.parameters.copy_from_slice(parameters);
         network.pack(parameters, &mut self.packed);
+        if let Some(half) = &mut self.half {
+            half.second.set(&parameters[network.second.clone()], &parameters[network.second_bias.clone()]);
+            half.head[..network.hidden[1]].copy_from_slice(&parameters[network.head.clone()]);
+        }
     }
 
     /// The flat buffer.
