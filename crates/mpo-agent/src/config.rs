@@ -1,4 +1,4 @@
-//! A run's settings: defaults, then a profile, then what games and the algorithm need, then a file, then single keys.
+//! A run's settings: defaults, then a profile, then what parkour, games and the algorithm need, then a file, then single keys.
 //!
 //! ```
 //! use mpo_agent::{Config, Profile};
@@ -154,12 +154,18 @@ impl Profile {
                 files.push(("profile paper", include_str!("../profiles/paper-humanoid.toml")));
             }
         }
+        if task.starts_with(PARKOUR) {
+            files.push(("settings of parkour", include_str!("../profiles/parkour.toml")));
+        }
         if task.starts_with(ATARI) {
             files.push(("settings of atari", include_str!("../profiles/atari.toml")));
         }
         files
     }
 }
+
+/// What the names of courses begin with.
+const PARKOUR: &str = "parkour/";
 
 /// What the names of games begin with.
 const ATARI: &str = "atari/";
@@ -205,7 +211,7 @@ impl std::fmt::Display for Profile {
 }
 
 impl Config {
-    /// Lays `profile`, then what games and the algorithm need, then `file`, then `sets` (dotted key, value) over the defaults; the
+    /// Lays `profile`, then what parkour, games and the algorithm need, then `file`, then `sets` (dotted key, value) over the defaults; the
     /// last word wins. A file may be partial; a value in `sets` is TOML, or else taken as a string. The same
     /// format serves experiment presets.
     ///
