@@ -16,7 +16,7 @@ struct Part<'a> {
     d_first: &'a mut [f32],
     d_second: &'a mut [f32],
     /// Scratch for the gradient of a part of an input.
-    d_part: &'a mut [f32],
+    d_slice: &'a mut [f32],
     gradient: &'a mut [f32],
     d_inputs: [Option<&'a mut [f32]>; MOST_INPUTS],
 }
@@ -115,7 +115,7 @@ impl Network {
                 torsos,
                 d_first: lend(first, chunk * h1),
                 d_second: lend(second, chunk * h2),
-                d_part: lend(shared, chunk * self.longest_part()),
+                d_slice: lend(shared, chunk * self.longest_part()),
                 gradient: own,
                 d_inputs,
             });
@@ -199,12 +199,12 @@ impl Network {
                         add_product(&mut gradient[weight.place.clone()], d_first, x);
                     }
                     let Some(d_input) = &mut part.d_inputs[weight.input] else { continue };
-                    let d_part = &mut part.d_part[..rows * weight.size];
+                    let d_slice = &mut part.d_slice[..rows * weight.size];
                     let place = View::new(&p[weight.place.clone()], h1, weight.size);
-                    matmul(d_part, d_first, Factor::Rows(place), Start::Zero);
+                    matmul(d_slice, d_first, Factor::Rows(place), Start::Zero);
                     let d_rows = d_input[start * len..end * len].chunks_exact_mut(len);
-                    for (d_row, d_part) in d_rows.zip(d_part.chunks_exact(weight.size)) {
-                        d_row[weight.offset..weight.offset + weight.size].copy_from_slice(d_part);
+                    for (d_row, d_slice) in d_rows.zip(d_slice.chunks_exact(weight.size)) {
+                        d_row[weight.offset..weight.offset + weight.size].copy_from_slice(d_slice);
                     }
                 }
             }

@@ -106,7 +106,7 @@ struct TorsoRows<'a> {
     inverse: &'a mut [f32],
 }
 
-impl<'a> TorsoRows<'a> {
+impl TorsoRows<'_> {
     /// Cuts off the first `rows` rows of `width` units, `kept` (0 or 1) times where the way back needs more.
     fn take(&mut self, rows: usize, width: usize, kept: usize) -> Self {
         Self {
