@@ -12,6 +12,54 @@ pub(crate) enum Experiment {
     ControlSuite(ControlSuite),
     /// MPO from the screens of five Atari games, beside the paper's table.
     Atari(Atari),
+    /// MPO and PPO on courses that a walker and a humanoid run over: the paper's Figure 3.
+    Parkour(Parkour),
+}
+
+/// How much of the experiment on courses to run.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Parkour {
+    /// How much compute to spend: see REPRODUCING.md.
+    #[arg(long, value_enum, default_value_t = ParkourPreset::Quick)]
+    preset: ParkourPreset,
+    /// Only the terrains whose name matches: flat, hurdles, gaps, platforms, terrain, slalom, mixed, curriculum, or 'p*'.
+    #[arg(long, value_name = "GLOB")]
+    terrain: Option<String>,
+    /// Only one of the two bodies.
+    #[arg(long, value_enum)]
+    body: Option<Body>,
+    #[command(flatten)]
+    how: How,
+}
+
+/// Who runs.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Body {
+    /// 9 degrees of freedom in a plane, 6 torques.
+    Walker,
+    /// 28 degrees of freedom, 21 torques.
+    Humanoid,
+}
+
+/// Named numbers of samples.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum ParkourPreset {
+    /// The walker on two terrains, 250,000 steps each, one seed, about 20 minutes on two cores: shows that MPO learns.
+    Quick,
+    /// The walker and the humanoid on the most telling terrains, three million steps each, one seed: days.
+    Standard,
+    /// Every terrain, three seeds of 60 million steps each, as the paper has it: months on two cores.
+    Paper,
+}
+
+impl ParkourPreset {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Quick => "quick",
+            Self::Standard => "standard",
+            Self::Paper => "paper",
+        }
+    }
 }
 
 /// How much of the experiment on games to run.
@@ -58,7 +106,7 @@ pub(crate) struct ControlSuite {
     /// learners on all tasks).
     #[arg(long, value_name = "N", value_parser = clap::builder::PossibleValuesParser::new(FIGURES))]
     figure: Option<String>,
-    /// Only the tasks whose name matches, such as 'cartpole-*'.
+    /// Only the tasks whose name matches, such as 'cartpole-*'; 'humanoid-*' has presets of its own.
     #[arg(long, value_name = "GLOB")]
     tasks: Option<String>,
     #[command(flatten)]
@@ -121,19 +169,40 @@ pub(crate) fn run(experiment: &Experiment) -> Result<()> {
             setup::atari::ensure()?;
             atari(options)
         }
+        Experiment::Parkour(options) => {
+            setup::ensure()?;
+            parkour(options)
+        }
     };
     process::run(&mut process::cargo(["build", "--release", "--package", "mpo-bench"]))?;
     become_child(&mut command)
 }
 
 fn control_suite(options: &ControlSuite) -> Command {
-    let experiment = options.figure.as_ref().map_or("control-suite".to_owned(), |figure| format!("figure-{figure}"));
+    let humanoid = |tasks: &String| tasks.trim_start_matches("control/").starts_with("humanoid");
+    let experiment = match &options.figure {
+        Some(figure) => format!("figure-{figure}"),
+        // Three tasks of which the smaller presets have none, and which need more steps.
+        None if options.tasks.as_ref().is_some_and(humanoid) => "humanoid".to_owned(),
+        None => "control-suite".to_owned(),
+    };
     command(&experiment, options.preset.name(), options.tasks.clone(), &options.how)
 }
 
 fn atari(options: &Atari) -> Command {
     let task = |glob: &String| if glob.starts_with("atari/") { glob.clone() } else { format!("atari/{glob}") };
     command("atari", options.preset.name(), options.games.as_ref().map(task), &options.how)
+}
+
+fn parkour(options: &Parkour) -> Command {
+    let body = options.body.map(|body| match body {
+        Body::Walker => "walker",
+        Body::Humanoid => "humanoid",
+    });
+    let terrain = options.terrain.as_deref();
+    let tasks = (body.is_some() || terrain.is_some())
+        .then(|| format!("parkour/{}-{}", body.unwrap_or("*"), terrain.unwrap_or("*")));
+    command("parkour", options.preset.name(), tasks, &options.how)
 }
 
 /// `mpo experiment` on a preset's file.
@@ -211,6 +280,21 @@ mod tests {
     }
 
     #[test]
+    fn the_humanoid_has_presets_of_its_own() {
+        for (preset, tasks) in [(Preset::Quick, "humanoid-*"), (Preset::Standard, "control/humanoid-walk")] {
+            let options = ControlSuite { preset, tasks: Some(tasks.to_owned()), ..options() };
+            let (name, shown) = (preset.name(), process::show(&control_suite(&options)));
+            let file = format!("experiments/humanoid/{name}.toml");
+            assert!(
+                shown.starts_with(&format!("mpo experiment {file} --runs runs/humanoid-{name} --tasks ")),
+                "{shown}"
+            );
+            assert!(process::root().join(&file).is_file(), "{file} is missing");
+        }
+        assert!(process::root().join("experiments/humanoid/paper.toml").is_file(), "the paper's preset is missing");
+    }
+
+    #[test]
     fn a_folder_is_typed_where_the_user_stands() {
         let here = std::env::current_dir().expect("tests run somewhere");
         assert_eq!(process::root().join(from_root(Path::new("r"))), here.join("r"));
@@ -239,6 +323,32 @@ mod tests {
             let options = Atari { preset: AtariPreset::Quick, games: Some(games.to_owned()), how: How::default() };
             let shown = process::show(&atari(&options));
             assert!(shown.ends_with("--runs runs/atari-quick --tasks atari/pong"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn courses_are_chosen_by_body_and_terrain() {
+        let shown = |body, terrain: Option<&str>| {
+            let terrain = terrain.map(str::to_owned);
+            let options = Parkour { preset: ParkourPreset::Standard, terrain, body, how: How::default() };
+            process::show(&parkour(&options))
+        };
+        let all = "mpo experiment experiments/parkour/standard.toml --runs runs/parkour-standard";
+        assert_eq!(shown(None, None), all);
+        for (body, terrain, tasks) in [
+            (Some(Body::Walker), None, "'parkour/walker-*'"),
+            (Some(Body::Humanoid), Some("slalom"), "parkour/humanoid-slalom"),
+            (None, Some("hurdles"), "'parkour/*-hurdles'"),
+        ] {
+            assert_eq!(shown(body, terrain), format!("{all} --tasks {tasks}"));
+        }
+    }
+
+    #[test]
+    fn every_preset_of_courses_has_a_file() {
+        for preset in [ParkourPreset::Quick, ParkourPreset::Standard, ParkourPreset::Paper] {
+            let file = process::root().join(format!("experiments/parkour/{}.toml", preset.name()));
+            assert!(file.is_file(), "{} is missing", file.display());
         }
     }
 

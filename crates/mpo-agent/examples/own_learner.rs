@@ -184,7 +184,7 @@ fn make(
     seed: u64,
 ) -> Result<Box<dyn LearnerStep>, AgentError> {
     if (shape.observation, shape.action) != (OBSERVATION, ACTION) {
-        return Err(AgentError::UnsupportedShape { observation: shape.observation, action: shape.action });
+        return Err(AgentError::UnsupportedShape { shape });
     }
     Ok(Box::new(AdvantageWeightedRegression::new(network, config, seed)))
 }

@@ -62,7 +62,7 @@ impl Actor {
                 action: 0,
             },
             _ => Policy::Vector {
-                policy: ActingPolicy::new(shape.observation, shape.action, network)?,
+                policy: ActingPolicy::branched(shape.observation, shape.terrain, shape.action, network)?,
                 observation: vec![0.0; shape.observation],
                 noise: vec![0.0; shape.action],
                 action: vec![0.0; shape.action],

@@ -1,4 +1,4 @@
-//! A run's settings: defaults, then a profile, then what games and the algorithm need, then a file, then single keys.
+//! A run's settings: defaults, then a profile, then what the task and the algorithm need, then a file, then single keys.
 //!
 //! ```
 //! use mpo_agent::{Config, Profile};
@@ -137,10 +137,11 @@ impl Default for TrainingConfig {
 /// A named set of settings laid over the defaults.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Profile {
-    /// The defaults as they are: one setting for all tasks of control, and one for all games.
+    /// The defaults as they are: one setting for all tasks of control but for the humanoid's larger networks, one for parkour and one
+    /// for all games.
     #[default]
     Default,
-    /// The values that the paper prints, the larger networks for the humanoid included; for games they are the default's.
+    /// The values that the paper prints; for games they are the default's.
     Paper,
 }
 
@@ -150,9 +151,12 @@ impl Profile {
         let mut files = Vec::new();
         if self == Self::Paper {
             files.push(("profile paper", include_str!("../profiles/paper.toml")));
-            if task.trim_start_matches("control/").starts_with("humanoid") {
-                files.push(("profile paper", include_str!("../profiles/paper-humanoid.toml")));
-            }
+        }
+        if task.trim_start_matches("control/").starts_with("humanoid") {
+            files.push(("settings of the humanoid", include_str!("../profiles/humanoid.toml")));
+        }
+        if task.starts_with(PARKOUR) {
+            files.push(("settings of parkour", include_str!("../profiles/parkour.toml")));
         }
         if task.starts_with(ATARI) {
             files.push(("settings of atari", include_str!("../profiles/atari.toml")));
@@ -160,6 +164,9 @@ impl Profile {
         files
     }
 }
+
+/// What the names of courses begin with.
+const PARKOUR: &str = "parkour/";
 
 /// What the names of games begin with.
 const ATARI: &str = "atari/";
@@ -205,7 +212,7 @@ impl std::fmt::Display for Profile {
 }
 
 impl Config {
-    /// Lays `profile`, then what games and the algorithm need, then `file`, then `sets` (dotted key, value) over the defaults; the
+    /// Lays `profile`, then what the task and the algorithm need, then `file`, then `sets` (dotted key, value) over the defaults; the
     /// last word wins. A file may be partial; a value in `sets` is TOML, or else taken as a string. The same
     /// format serves experiment presets.
     ///

@@ -1,6 +1,6 @@
 //! One episode: the actor and the environment in turn, every transition into the replay.
 
-use mpo_envs::{Environment, StepType};
+use mpo_envs::{Environment, Progress, StepType};
 use mpo_replay::{Outcome, TrajectoryWriter};
 
 use crate::AgentError;
@@ -13,6 +13,8 @@ pub struct Episode {
     pub episode_return: f64,
     /// Environment steps.
     pub length: u64,
+    /// How far it got, where there is somewhere to get to.
+    pub progress: Option<Progress>,
 }
 
 /// An environment with the actor that drives it.
@@ -56,7 +58,7 @@ impl EnvironmentLoop {
     ) -> Result<Episode, AgentError> {
         self.actor.observe(&self.environment.reset()?)?;
         writer.begin_with(self.actor.observation());
-        let mut episode = Episode { episode_return: 0.0, length: 0 };
+        let mut episode = Episode { episode_return: 0.0, length: 0, progress: None };
         loop {
             let decision = self.actor.act()?;
             let log_prob = decision.log_prob;
@@ -76,6 +78,7 @@ impl EnvironmentLoop {
             episode.length += 1;
             after_step(&mut self.actor)?;
             if last {
+                episode.progress = self.environment.progress();
                 return Ok(episode);
             }
         }

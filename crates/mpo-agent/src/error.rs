@@ -7,6 +7,8 @@ use mpo_envs::EnvError;
 use mpo_nets::NetsError;
 use mpo_replay::ReplayError;
 
+use crate::shapes::Shape;
+
 /// An error of this crate. Its message names the thing at fault and, where there is one, the cure;
 /// causes are in [`std::error::Error::source`].
 #[derive(Debug, thiserror::Error)]
@@ -58,15 +60,13 @@ pub enum AgentError {
     },
     /// No statically-shaped learner was compiled for a task's sizes.
     #[error(
-        "no learner is compiled for {observation} observations and {action} actions; add the line \
-         `{observation} x {action},` to `shapes!` in crates/mpo-agent/src/shapes.rs, or pass a \
-         LearnerFactory"
+        "no learner is compiled for {} observations and {} actions; add the line `{shape},` to `shapes!` in \
+         crates/mpo-agent/src/shapes.rs, or pass a LearnerFactory",
+        shape.observation, shape.action
     )]
     UnsupportedShape {
-        /// Numbers in an observation.
-        observation: usize,
-        /// Numbers in an action.
-        action: usize,
+        /// The task's sizes.
+        shape: Shape,
     },
     /// Observations and actions of kinds that do not go together here.
     #[error(

@@ -45,13 +45,14 @@ impl Evaluator {
 
     fn play(&mut self) -> Result<Episode, AgentError> {
         self.actor.observe(&self.environment.reset()?)?;
-        let mut episode = Episode { episode_return: 0.0, length: 0 };
+        let mut episode = Episode { episode_return: 0.0, length: 0, progress: None };
         loop {
             let step = self.environment.step(self.actor.act_mean()?)?;
             finite("reward", &[step.reward])?;
             episode.episode_return += step.reward;
             episode.length += 1;
             if step.step_type == StepType::Last {
+                episode.progress = self.environment.progress();
                 return Ok(episode);
             }
             self.actor.observe(&step)?;

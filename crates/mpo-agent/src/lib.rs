@@ -47,7 +47,7 @@ pub use learner::Learner;
 pub use mpo_nets::Algorithm;
 pub use provenance::{Process, Provenance};
 pub use records::{
-    EpisodeRow, EvaluationRow, EvaluationSummary, Observer, Outcome, Reason, Silent, TimingRow, Warning,
+    EpisodeRow, EvaluationRow, EvaluationSummary, Observer, Outcome, ProgressRow, Reason, Silent, TimingRow, Warning,
 };
 pub use run::{
     ControlSuite, EnvironmentFactory, Evaluation, Parts, Run, evaluate, evaluate_with, load_policy, load_policy_with,

@@ -1,4 +1,5 @@
-//! The growing files of a run: `metrics.csv`, `eval.csv`, `timing.csv` and TensorBoard's events.
+//! The growing files of a run: `metrics.csv`, `eval.csv`, `timing.csv`, TensorBoard's events and, where there is somewhere to get
+//! to, `progress.csv`.
 //!
 //! Each row is one write to the file, so a killed process loses no finished episode. A checkpoint
 //! records the files' lengths after they are on disk; a resumed run cuts them back to it.
@@ -13,11 +14,14 @@ use serde::Serialize;
 
 use crate::AgentError;
 use crate::error::AtPath;
-use crate::records::{EpisodeRow, EvaluationRow, EvaluationSummary, TimingRow};
+use crate::records::{EpisodeRow, EvaluationRow, EvaluationSummary, ProgressRow, TimingRow};
 use crate::tensorboard;
 
 /// The beginning of every event file's name; TensorBoard looks for it.
 const EVENTS: &str = "events.out.tfevents.";
+
+/// The file of how far evaluations got.
+const PROGRESS: &str = "progress.csv";
 
 /// A file that only grows, and knows how long it is.
 #[derive(Debug)]
@@ -75,6 +79,9 @@ pub(crate) struct Logs {
     evaluation: Log,
     timing: Log,
     events: Log,
+    /// Begun with the first evaluation that has something to say.
+    progress: Option<Log>,
+    directory: PathBuf,
     opened: Instant,
     seconds_before: f64,
 }
@@ -95,6 +102,8 @@ impl Logs {
             evaluation: Log::create(directory.join("eval.csv"), &header(&EvaluationRow::COLUMNS))?,
             timing: Log::create(directory.join("timing.csv"), &header(&TimingRow::COLUMNS))?,
             events: Log::create(events, &tensorboard::header(now))?,
+            progress: None,
+            directory: directory.to_owned(),
             opened: Instant::now(),
             seconds_before: 0.0,
         })
@@ -111,6 +120,8 @@ impl Logs {
             metrics: reopen("metrics.csv")?,
             evaluation: reopen("eval.csv")?,
             events: reopen(events)?,
+            progress: lengths.contains_key(PROGRESS).then(|| reopen(PROGRESS)).transpose()?,
+            directory: directory.to_owned(),
             timing,
             opened: Instant::now(),
             seconds_before,
@@ -150,12 +161,23 @@ impl Logs {
         for row in summary.rows() {
             self.evaluation.row(row)?;
         }
-        let scalars = [("evaluation/return".to_owned(), summary.mean())];
+        let mut scalars = vec![("evaluation/return".to_owned(), summary.mean())];
+        if let Some((distance, obstacles)) = summary.mean_progress() {
+            let log = match &mut self.progress {
+                Some(log) => log,
+                begun => begun.insert(Log::create(self.directory.join(PROGRESS), &header(&ProgressRow::COLUMNS))?),
+            };
+            for row in summary.progress_rows() {
+                log.row(row)?;
+            }
+            scalars.push(("evaluation/distance".to_owned(), distance));
+            scalars.push(("evaluation/obstacles".to_owned(), obstacles));
+        }
         self.events.append(&tensorboard::scalars(wall_time(), summary.step, &scalars))
     }
 
     fn files(&self) -> impl Iterator<Item = &Log> {
-        [&self.metrics, &self.evaluation, &self.timing, &self.events].into_iter()
+        [&self.metrics, &self.evaluation, &self.timing, &self.events].into_iter().chain(&self.progress)
     }
 }
 

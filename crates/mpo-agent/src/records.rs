@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use mpo_envs::Progress;
 use mpo_nets::UpdateStats;
 use serde::{Deserialize, Serialize};
 
@@ -174,6 +175,25 @@ impl EvaluationRow {
     pub const COLUMNS: [&'static str; 4] = ["step", "episode", "return", "length"];
 }
 
+/// A row of `progress.csv`, which tasks have where there is somewhere to get to: the course of one episode of an evaluation. It
+/// stands beside the row of `eval.csv` with the same step and episode.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProgressRow {
+    /// Environment steps of training behind the policy.
+    pub step: u64,
+    /// The episode within its evaluation, from 0.
+    pub episode: u64,
+    /// Metres from the start, at the episode's end.
+    pub distance: f64,
+    /// How many obstacles lie behind then.
+    pub obstacles: u64,
+}
+
+impl ProgressRow {
+    /// The columns of `progress.csv`, in order.
+    pub const COLUMNS: [&'static str; 4] = ["step", "episode", "distance", "obstacles"];
+}
+
 /// A row of `timing.csv`: how long training has taken, evaluations and checkpoints included.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TimingRow {
@@ -197,6 +217,8 @@ pub struct EvaluationSummary {
     pub returns: Vec<f64>,
     /// Environment steps of each episode.
     pub lengths: Vec<u64>,
+    /// How far each episode got: metres from the start, and obstacles behind; empty where there is nowhere to get to.
+    pub progress: Vec<(f64, u64)>,
 }
 
 impl EvaluationSummary {
@@ -205,6 +227,11 @@ impl EvaluationSummary {
             step,
             returns: episodes.iter().map(|episode| episode.episode_return).collect(),
             lengths: episodes.iter().map(|episode| episode.length).collect(),
+            progress: episodes
+                .iter()
+                .filter_map(|episode| episode.progress)
+                .map(|Progress { distance, obstacles }| (distance, obstacles as u64))
+                .collect(),
         }
     }
 
@@ -232,6 +259,20 @@ impl EvaluationSummary {
     #[must_use]
     pub fn maximum(&self) -> f64 {
         self.returns.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+    }
+
+    /// Mean distance in metres, and mean number of obstacles passed; `None` where there is nowhere to get to.
+    #[must_use]
+    pub fn mean_progress(&self) -> Option<(f64, f64)> {
+        let count = self.progress.len() as f64;
+        let (distance, obstacles) =
+            self.progress.iter().fold((0.0, 0), |sums, &(distance, obstacles)| (sums.0 + distance, sums.1 + obstacles));
+        (count > 0.0).then(|| (distance / count, obstacles as f64 / count))
+    }
+
+    pub(crate) fn progress_rows(&self) -> impl Iterator<Item = ProgressRow> + '_ {
+        let episodes = self.progress.iter().zip(0..);
+        episodes.map(|(&(distance, obstacles), episode)| ProgressRow { step: self.step, episode, distance, obstacles })
     }
 
     pub(crate) fn rows(&self) -> impl Iterator<Item = EvaluationRow> + '_ {

@@ -1,16 +1,23 @@
 //! The one place where a task's sizes become a statically-shaped learner.
 
+use std::fmt;
+
 use mpo_envs::Spec;
 use mpo_nets::{LearnerConfig, LearnerStep, NetworkConfig, PixelShape, learner_for, pixel_learner};
 use mpo_replay::{ActionLayout, Frames, TransitionLayout};
 
 use crate::AgentError;
 
-/// The sizes of a task.
+/// The part of an observation that has a torso of its own.
+const TERRAIN: &str = "terrain";
+
+/// The sizes of a task. Displayed as a line of `shapes!` has them: `24 x 6`, `20 + 50 x 6`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Shape {
     /// Numbers in an observation.
     pub observation: usize,
+    /// How many of them, at the end, are a profile of the terrain, for which networks have a torso of its own; mostly 0.
+    pub terrain: usize,
     /// Numbers in an action; one, its index, if actions are discrete.
     pub action: usize,
     /// Sizes of the frames and number of the actions, where observations are stacks of frames and actions are discrete.
@@ -21,10 +28,17 @@ impl Shape {
     /// Numbers as observations, continuous actions.
     #[must_use]
     pub const fn vector(observation: usize, action: usize) -> Self {
-        Self { observation, action, pixels: None }
+        Self { observation, terrain: 0, action, pixels: None }
     }
 
-    /// The sizes of an environment.
+    /// Numbers as observations, of which the last `terrain` are a profile of the terrain; continuous actions.
+    #[must_use]
+    pub const fn with_terrain(body: usize, terrain: usize, action: usize) -> Self {
+        Self { observation: body + terrain, terrain, action, pixels: None }
+    }
+
+    /// The sizes of an environment. Where several parts make an observation and the last is called `terrain`, it is a profile of the
+    /// terrain.
     ///
     /// # Errors
     /// [`AgentError::UnsupportedSpec`] for what no learner here takes: numbers together with frames, or one of them with
@@ -32,10 +46,16 @@ impl Shape {
     pub fn of(spec: &Spec) -> Result<Self, AgentError> {
         let (observation, action) = (spec.observation_len(), spec.action_len());
         match (spec.frame, spec.discrete_actions) {
-            (None, None) => Ok(Self::vector(observation, action)),
+            (None, None) => {
+                let terrain = match &spec.observation[..] {
+                    [_, .., last] if last.name == TERRAIN => last.len,
+                    _ => 0,
+                };
+                Ok(Self { terrain, ..Self::vector(observation, action) })
+            }
             (Some(frame), Some(actions)) if observation == 0 => {
                 let pixels = PixelShape { stack: frame.stack, height: frame.height, width: frame.width, actions };
-                Ok(Self { observation, action, pixels: Some(pixels) })
+                Ok(Self { pixels: Some(pixels), ..Self::vector(observation, action) })
             }
             (frame, actions) => {
                 Err(AgentError::UnsupportedSpec { observation, frames: frame.is_some(), discrete: actions.is_some() })
@@ -54,6 +74,16 @@ impl Shape {
             observation: 0,
             frames: Some(Frames { bytes: height * width, stack }),
             action: ActionLayout::Discrete(actions as u32),
+        }
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { observation, terrain, action, .. } = *self;
+        match terrain {
+            0 => write!(f, "{observation} x {action}"),
+            _ => write!(f, "{} + {terrain} x {action}", observation - terrain),
         }
     }
 }
@@ -96,9 +126,9 @@ where
 pub struct CpuLearners;
 
 macro_rules! shapes {
-    ($($observation:literal x $action:literal,)+) => {
-        /// Every shape for which a learner is compiled in: those of the 28 control tasks.
-        pub const SHAPES: &[Shape] = &[$(Shape::vector($observation, $action),)+];
+    ($($observation:literal $(+ $terrain:literal)? x $action:literal,)+) => {
+        /// Every shape for which a learner is compiled in: those of the 28 control tasks and of parkour's two bodies.
+        pub const SHAPES: &[Shape] = &[$(Shape::with_terrain($observation, 0 $(+ $terrain)?, $action),)+];
 
         impl LearnerFactory for CpuLearners {
             fn make(
@@ -111,20 +141,18 @@ macro_rules! shapes {
                 if let Some(pixels) = &shape.pixels {
                     return Ok(pixel_learner(pixels, network, learner, seed)?);
                 }
-                match (shape.observation, shape.action) {
-                    $(($observation, $action) => {
-                        Ok(learner_for!($observation, $action, network, learner, seed)?)
-                    })+
-                    (observation, action) => {
-                        Err(AgentError::UnsupportedShape { observation, action })
+                $(
+                    if shape == Shape::with_terrain($observation, 0 $(+ $terrain)?, $action) {
+                        return Ok(learner_for!($observation $(+ $terrain)?, $action, network, learner, seed)?);
                     }
-                }
+                )+
+                Err(AgentError::UnsupportedShape { shape })
             }
         }
     };
 }
 
-// observations x actions
+// observations x actions; observations are those of a body and, behind a plus, its profile of the terrain
 shapes! {
     3 x 1,   // pendulum
     4 x 2,   // point_mass
@@ -143,6 +171,8 @@ shapes! {
     44 x 5,  // manipulator
     61 x 14, // swimmer-swimmer15
     67 x 21, // humanoid
+    20 + 50 x 6,  // parkour's walker
+    71 + 56 x 21, // parkour's humanoid
 }
 
 #[cfg(test)]
@@ -151,16 +181,42 @@ mod tests {
 
     #[test]
     fn a_shape_that_is_not_compiled_in_names_the_line_to_add() {
-        let shape = Shape::vector(7, 3);
-        let made = CpuLearners.make(shape, &NetworkConfig::default(), &LearnerConfig::default(), 0);
-        let message = made.err().expect("there is no 7 x 3").to_string();
-        assert!(message.contains("`7 x 3,`") && message.contains("shapes.rs"), "{message}");
+        for (shape, line) in [(Shape::vector(7, 3), "`7 x 3,`"), (Shape::with_terrain(7, 5, 3), "`7 + 5 x 3,`")] {
+            let made = CpuLearners.make(shape, &NetworkConfig::default(), &LearnerConfig::default(), 0);
+            let message = made.err().expect("there is no such learner").to_string();
+            assert!(message.contains(line) && message.contains("shapes.rs"), "{message}");
+        }
     }
 
     #[test]
-    fn every_control_task_has_a_shape_and_no_shape_is_idle() {
-        let tasks: std::collections::HashSet<Shape> =
-            mpo_envs::suite::tasks().iter().map(|task| Shape::vector(task.observation, task.action)).collect();
+    fn every_task_has_a_shape_and_no_shape_is_idle() {
+        let control = mpo_envs::suite::tasks().iter().map(|task| Shape::vector(task.observation, task.action));
+        let parkour = mpo_envs::parkour::tasks().iter().map(|task| {
+            let [body, terrain] = task.parts;
+            Shape::with_terrain(body, terrain, task.action)
+        });
+        let tasks: std::collections::HashSet<Shape> = control.chain(parkour).collect();
         assert_eq!(tasks, SHAPES.iter().copied().collect());
+    }
+
+    #[test]
+    fn a_terrain_is_the_last_of_several_parts() {
+        let part = |name: &str, len| mpo_envs::ObservationPart { name: name.to_owned(), len };
+        let spec = |observation| Spec {
+            observation,
+            frame: None,
+            discrete_actions: None,
+            action_minimum: vec![-1.0; 2],
+            action_maximum: vec![1.0; 2],
+            control_timestep: 0.02,
+            episode_steps: 1000,
+        };
+        for (parts, shape) in [
+            (vec![part("proprioception", 4), part("terrain", 3)], Shape::with_terrain(4, 3, 2)),
+            (vec![part("terrain", 3), part("velocity", 4)], Shape::vector(7, 2)),
+            (vec![part("terrain", 3)], Shape::vector(3, 2)),
+        ] {
+            assert_eq!(Shape::of(&spec(parts)).expect("numbers and continuous actions"), shape);
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use mpo_envs::{EnvError, atari as emulator, examples, parkour, suite};
 
-use crate::atari;
+use crate::{atari, courses};
 
 /// The prefix that a task's short name lacks.
 const CONTROL: &str = "control/";
@@ -75,7 +75,7 @@ pub fn rank(task: &str) -> usize {
 }
 
 /// The returns between which a task's lie, if they have bounds that are worth showing: those of the suite, and of what is unknown,
-/// are on a scale of 1000. A game's scores have none.
+/// are on a scale of 1000. A game's scores have none, nor have those of parkour, which begin below zero and far from their end.
 ///
 /// ```
 /// use mpo_bench::catalogue::range;
@@ -83,10 +83,11 @@ pub fn rank(task: &str) -> usize {
 /// assert_eq!(range("walker-walk"), Some((0.0, 1000.0)));
 /// assert_eq!(range("example/catch"), Some((-1.0, 1.0)));
 /// assert_eq!(range("atari/pong"), None);
+/// assert_eq!(range("parkour/walker-gaps"), None);
 /// ```
 #[must_use]
 pub fn range(task: &str) -> Option<(f64, f64)> {
-    if atari::is_game(task) {
+    if atari::is_game(task) || courses::is_course(task) {
         return None;
     }
     Some(match examples::tasks().iter().find(|example| example.name == task) {
@@ -97,10 +98,13 @@ pub fn range(task: &str) -> Option<(f64, f64)> {
     })
 }
 
-/// The score that counts as 1 on the scale which begins with the random policy's: the largest return, a game's human score; `None`
-/// where there is no such score.
+/// The score that counts as 1 on the scale which begins with the random policy's: the largest return, a game's human score, what a
+/// course is about worth; `None` where there is no such score.
 #[must_use]
 pub fn whole(task: &str) -> Option<f64> {
+    if courses::is_course(task) {
+        return Some(courses::WHOLE);
+    }
     range(task).map(|(_, highest)| highest).or_else(|| atari::score(task, "human"))
 }
 

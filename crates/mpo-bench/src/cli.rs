@@ -121,7 +121,7 @@ pub struct TasksOptions {
     /// Also list every Atari game with its number of actions
     #[arg(long)]
     pub atari: bool,
-    /// Also take a picture of every task: DIR/TASK.png each, and all in DIR/contact-sheet.png
+    /// Also take a picture of every task: DIR/TASK.png each, and all in DIR/contact-sheet.png and DIR/parkour.png
     #[arg(long, value_name = "DIR")]
     pub pictures: Option<PathBuf>,
     /// What draws
@@ -155,6 +155,9 @@ pub struct PlotOptions {
     /// Last step of the curves; the end of longer runs is a star
     #[arg(long, value_name = "STEP")]
     pub until: Option<u64>,
+    /// Draw parkour's returns over training episodes in place of environment steps
+    #[arg(long)]
+    pub trajectories: bool,
 }
 
 /// `mpo table`
@@ -165,7 +168,7 @@ pub struct TableOptions {
     /// Run directories, or folders of them
     #[arg(required = true, value_name = "RUNS")]
     pub runs: Vec<PathBuf>,
-    /// Also write the table as CSV; a second one of games goes to FILE with -atari in its name
+    /// Also write the table as CSV; a second one, of courses or games, goes to FILE with -parkour or -atari in its name
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
     /// Also write the table as Markdown
@@ -179,11 +182,13 @@ pub struct TableOptions {
 /// Suites that published figures exist for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum Suite {
-    /// The control suite's tasks, and whatever is no game
+    /// The control suite's tasks, and whatever is neither a course nor a game
     ControlSuite,
+    /// Parkour's courses
+    Parkour,
     /// Atari games
     Atari,
-    /// Both, a table each
+    /// All of them, a table each
     All,
 }
 

@@ -3,7 +3,7 @@
 //! [`cli`] says what the command line accepts. [`train`], [`experiment`], [`eval`], [`play`], [`plot`], [`table`], [`tasks`] and
 //! [`random`] each run one subcommand. Training goes through [`pool`], which [`progress`] watches and [`interrupt`]
 //! stops. Tables and figures are made from [`records`] of run directories, grouped into [`series`], beside [`anchors`] and, of
-//! games, [`atari`]; [`catalogue`] knows all tasks, and [`report`] holds figures against what the paper says.
+//! games, [`atari`], of parkour, [`courses`]; [`catalogue`] knows all tasks, and [`report`] holds figures against what the paper says.
 
 #![forbid(unsafe_code)]
 
@@ -11,6 +11,7 @@ pub mod anchors;
 pub mod atari;
 pub mod catalogue;
 pub mod cli;
+pub mod courses;
 pub mod eval;
 pub mod experiment;
 pub mod interrupt;

@@ -4,7 +4,7 @@
 use std::{fs::File, io::BufWriter, path::Path};
 
 use anyhow::{Context as _, ensure};
-use mpo_envs::{Environment, StepType};
+use mpo_envs::{Environment, Progress, StepType};
 
 use crate::{
     atari,
@@ -75,11 +75,19 @@ pub fn command(options: &PlayOptions) -> anyhow::Result<()> {
         output::save(path, &camera.shoot(environment.as_mut(), &frame, &config.task)?.png()?)?;
         files.push(format!("{}: the last moment", path.display()));
     }
-    output::print(&format!("{}\n{}{}\n", files.join("\n"), artist.note, outcome(&config.task, played, total)))
+    output::print(&format!(
+        "{}\n{}{}\n",
+        files.join("\n"),
+        artist.note,
+        outcome(&config.task, played, total, environment.progress())
+    ))
 }
 
 /// What the episode came to.
-fn outcome(task: &str, played: usize, total: f64) -> String {
+fn outcome(task: &str, played: usize, total: f64, progress: Option<Progress>) -> String {
+    if let Some(Progress { distance, obstacles }) = progress {
+        return format!("{played} steps, reward {total:.1}, {distance:.1} m, obstacles passed: {obstacles}");
+    }
     if atari::is_game(task) {
         let frames = atari::FRAMES_PER_STEP * played as u64;
         return format!("{played} steps of the agent, {frames} frames of the game, score {total}");
@@ -172,8 +180,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_game_has_a_score_and_a_task_a_reward() {
-        assert_eq!(outcome("atari/pong", 10, -3.0), "10 steps of the agent, 40 frames of the game, score -3");
-        assert_eq!(outcome("control/walker-walk", 10, 3.0), "10 steps, reward 3.0 of at most 10");
+    fn a_game_has_a_score_a_task_a_reward_and_a_course_a_distance() {
+        assert_eq!(outcome("atari/pong", 10, -3.0, None), "10 steps of the agent, 40 frames of the game, score -3");
+        assert_eq!(outcome("control/walker-walk", 10, 3.0, None), "10 steps, reward 3.0 of at most 10");
+        let progress = Some(Progress { distance: 12.34, obstacles: 2 });
+        let course = outcome("parkour/walker-gaps", 10, 3.0, progress);
+        assert_eq!(course, "10 steps, reward 3.0, 12.3 m, obstacles passed: 2");
     }
 }

@@ -22,6 +22,10 @@ pub struct Baseline {
     pub std: f64,
     /// How many episodes were played.
     pub episodes: usize,
+    /// Mean distance covered, in metres; none off courses.
+    pub distance: Option<f64>,
+    /// Mean number of obstacles passed.
+    pub obstacles: Option<f64>,
 }
 
 /// Every measured baseline.
@@ -31,17 +35,26 @@ pub struct Baseline {
 pub fn measured() -> &'static [Baseline] {
     static BASELINES: OnceLock<Vec<Baseline>> = OnceLock::new();
     BASELINES.get_or_init(|| {
-        csv::Reader::from_reader(include_str!("../data/random.csv").as_bytes())
+        // Rows off courses may be without their last columns.
+        csv::ReaderBuilder::new()
+            .flexible(true)
+            .from_reader(include_str!("../data/random.csv").as_bytes())
             .deserialize()
             .collect::<Result<_, _>>()
             .expect("data/random.csv is part of the program and parses")
     })
 }
 
+/// The random policy on `task`, if it has been measured.
+#[must_use]
+pub fn of_task(task: &str) -> Option<&'static Baseline> {
+    measured().iter().find(|baseline| baseline.task == task)
+}
+
 /// The random policy's mean return on `task`, if it has been measured.
 #[must_use]
 pub fn mean_return(task: &str) -> Option<f64> {
-    measured().iter().find(|baseline| baseline.task == task).map(|baseline| baseline.mean)
+    of_task(task).map(|baseline| baseline.mean)
 }
 
 /// Runs `mpo random`: prints one CSV row per task, in the format of `data/random.csv`.
@@ -59,9 +72,12 @@ pub fn command(options: &RandomOptions) -> anyhow::Result<()> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     for task in tasks {
         let baseline = measure(&task, options.episodes, options.seed)?;
+        let round = |figure: f64| (figure * 100.0).round() / 100.0;
         writer.serialize(Baseline {
-            mean: (baseline.mean * 100.0).round() / 100.0,
-            std: (baseline.std * 100.0).round() / 100.0,
+            mean: round(baseline.mean),
+            std: round(baseline.std),
+            distance: baseline.distance.map(round),
+            obstacles: baseline.obstacles.map(round),
             ..baseline
         })?;
         writer.flush()?;
@@ -85,6 +101,7 @@ pub fn measure(task: &str, episodes: usize, seed: u32) -> anyhow::Result<Baselin
     let mut noise = Xoshiro256PlusPlus::seed_from_u64(u64::from(seed));
     let mut action = vec![0.0; bounds.len()];
     let mut returns = Vec::with_capacity(episodes);
+    let (mut distances, mut obstacles) = (Vec::new(), Vec::new());
     for episode in 0..episodes {
         let context = || format!("{task}, random episode {episode}");
         environment.reset().with_context(context)?;
@@ -98,8 +115,20 @@ pub fn measure(task: &str, episodes: usize, seed: u32) -> anyhow::Result<Baselin
             }
         }
         returns.push(total);
+        if let Some(progress) = environment.progress() {
+            distances.push(progress.distance);
+            obstacles.push(progress.obstacles as f64);
+        }
     }
-    Ok(Baseline { task: task.to_owned(), mean: summary::mean(&returns), std: summary::std(&returns), episodes })
+    let mean = |figures: &[f64]| (!figures.is_empty()).then(|| summary::mean(figures));
+    Ok(Baseline {
+        task: task.to_owned(),
+        mean: summary::mean(&returns),
+        std: summary::std(&returns),
+        episodes,
+        distance: mean(&distances),
+        obstacles: mean(&obstacles),
+    })
 }
 
 /// A uniformly random action: one of so many, or numbers within bounds.
@@ -115,6 +144,7 @@ fn draw(discrete: Option<usize>, bounds: &[(f64, f64)], noise: &mut Xoshiro256Pl
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::courses;
 
     #[test]
     fn every_discrete_action_is_as_likely() {
@@ -137,8 +167,10 @@ mod tests {
                 assert!((lowest..=highest).contains(&baseline.mean), "{baseline:?}");
             }
             assert!(baseline.episodes > 0, "{baseline:?}");
+            assert_eq!(baseline.distance.is_some(), courses::is_course(&baseline.task), "{baseline:?}");
         }
         assert!(crate::atari::HEADLINE.iter().all(|&(task, _)| mean_return(task).is_some()));
+        assert!(mpo_envs::parkour::tasks().iter().all(|task| mean_return(task.name).is_some()));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Reads finished and unfinished run directories back: what `mpo table` and `mpo plot` work on.
 //!
-//! Only the documented files are looked at (`config.toml`, `eval.csv`, `timing.csv`, `done.json`), so tables and
-//! figures need neither `MuJoCo` nor a checkpoint, and may be drawn while the run still trains.
+//! Only the documented files are looked at (`config.toml`, `eval.csv`, `progress.csv`, `metrics.csv`, `timing.csv`,
+//! `done.json`), so tables and figures need neither `MuJoCo` nor a checkpoint, and may be drawn while the run still trains.
 
 use std::{
     fs,
@@ -9,18 +9,22 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use mpo_agent::Algorithm;
+use mpo_agent::{Algorithm, ProgressRow};
 use serde::Deserialize;
 
-use crate::{catalogue, summary};
+use crate::{catalogue, courses, summary};
 
 /// One evaluation: the returns of its episodes.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Evaluation {
     /// Environment steps of training at which the policy was evaluated.
     pub step: u64,
     /// Return of each evaluation episode.
     pub returns: Vec<f64>,
+    /// Of a course, metres that each episode came to, and obstacles that it passed; else empty.
+    pub progress: Vec<(f64, u64)>,
+    /// Of a course, training episodes until then.
+    pub trajectories: Option<u64>,
 }
 
 impl Evaluation {
@@ -28,6 +32,19 @@ impl Evaluation {
     #[must_use]
     pub fn mean(&self) -> f64 {
         summary::mean(&self.returns)
+    }
+
+    /// Means over the episodes of metres covered, of obstacles passed, and of whether there was at least one; `None` off courses.
+    #[must_use]
+    pub fn progress(&self) -> Option<[f64; 3]> {
+        let mean = |of: fn(&(f64, u64)) -> f64| summary::mean(&self.progress.iter().map(of).collect::<Vec<_>>());
+        (!self.progress.is_empty()).then(|| {
+            [
+                mean(|(distance, _)| *distance),
+                mean(|(_, passed)| *passed as f64),
+                mean(|(_, passed)| f64::from(*passed > 0)),
+            ]
+        })
     }
 }
 
@@ -56,7 +73,13 @@ impl Record {
     /// The run's *final score*: the mean return over all episodes of its last evaluation at or before step `limit`.
     #[must_use]
     pub fn final_score(&self, limit: u64) -> Option<f64> {
-        self.scores(limit).next_back()
+        self.final_evaluation(limit).map(Evaluation::mean)
+    }
+
+    /// The last evaluation at or before step `limit`.
+    #[must_use]
+    pub fn final_evaluation(&self, limit: u64) -> Option<&Evaluation> {
+        self.evaluations.iter().rfind(|evaluation| evaluation.step <= limit)
     }
 
     /// The best mean return of any evaluation at or before step `limit`, but for that of the untrained policy if there are others. It
@@ -70,7 +93,7 @@ impl Record {
         self.scores(limit).skip(untrained).max_by(f64::total_cmp)
     }
 
-    fn scores(&self, limit: u64) -> impl DoubleEndedIterator<Item = f64> {
+    fn scores(&self, limit: u64) -> impl Iterator<Item = f64> {
         self.evaluations.iter().filter(move |evaluation| evaluation.step <= limit).map(Evaluation::mean)
     }
 
@@ -126,6 +149,11 @@ pub fn read(dir: &Path) -> anyhow::Result<Record> {
         .with_context(|| format!("{} is no run directory: it holds no config.toml", dir.display()))?;
     let identity: Identity = toml::from_str(&text).with_context(|| format!("cannot read {}", path.display()))?;
     let task = catalogue::short(&identity.task);
+    let mut evaluations = read_evaluations(&dir.join("eval.csv"))?;
+    if courses::is_course(task) {
+        add_progress(&dir.join("progress.csv"), &mut evaluations)?;
+        add_trajectories(&dir.join("metrics.csv"), &mut evaluations)?;
+    }
     Ok(Record {
         dir: dir.to_owned(),
         task: task.to_owned(),
@@ -133,7 +161,7 @@ pub fn read(dir: &Path) -> anyhow::Result<Record> {
         algorithm: identity.learner.algorithm,
         group: group(dir, task),
         variant: None,
-        evaluations: read_evaluations(&dir.join("eval.csv"))?,
+        evaluations,
         finished: dir.join("done.json").is_file(),
     })
 }
@@ -207,10 +235,44 @@ fn read_evaluations(path: &Path) -> anyhow::Result<Vec<Evaluation>> {
         let row: EvaluationRow = row.with_context(|| format!("cannot read {}", path.display()))?;
         match evaluations.last_mut() {
             Some(last) if last.step == row.step => last.returns.push(row.episode_return),
-            _ => evaluations.push(Evaluation { step: row.step, returns: vec![row.episode_return] }),
+            _ => {
+                let returns = vec![row.episode_return];
+                evaluations.push(Evaluation { step: row.step, returns, ..Evaluation::default() });
+            }
         }
     }
     Ok(evaluations)
+}
+
+/// Gives evaluations how far their episodes got. Runs that were made before that was recorded have no such file.
+fn add_progress(path: &Path, evaluations: &mut [Evaluation]) -> anyhow::Result<()> {
+    let text = complete_lines(path)?;
+    for row in csv::Reader::from_reader(text.as_bytes()).deserialize() {
+        let row: ProgressRow = row.with_context(|| format!("cannot read {}", path.display()))?;
+        if let Ok(found) = evaluations.binary_search_by_key(&row.step, |evaluation| evaluation.step) {
+            evaluations[found].progress.push((row.distance, row.obstacles));
+        }
+    }
+    Ok(())
+}
+
+/// Gives evaluations the number of training episodes before them.
+fn add_trajectories(path: &Path, evaluations: &mut [Evaluation]) -> anyhow::Result<()> {
+    #[derive(Deserialize)]
+    struct MetricsRow {
+        step: u64,
+        episode: u64,
+    }
+    let text = complete_lines(path)?;
+    let rows = csv::Reader::from_reader(text.as_bytes())
+        .deserialize()
+        .collect::<Result<Vec<MetricsRow>, _>>()
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    for evaluation in evaluations {
+        let before = rows.partition_point(|row| row.step <= evaluation.step);
+        evaluation.trajectories = Some(before.checked_sub(1).map_or(0, |last| rows[last].episode));
+    }
+    Ok(())
 }
 
 /// The mean standard deviation of the policy over the last tenth of a run's training episodes up to step `limit`, from its

@@ -2,12 +2,13 @@
 
 use std::{fmt::Write as _, path::Path};
 
-use mpo_envs::{atari as emulator, examples, suite};
+use anyhow::Context as _;
+use mpo_envs::{Environment, atari as emulator, examples, parkour, suite};
 
 use crate::{
     atari,
     cli::{RendererName, TasksOptions},
-    output,
+    courses, output,
     pictures::{self, Artist, Picture},
 };
 
@@ -16,9 +17,11 @@ const SIZE: (usize, usize) = (320, 240);
 const SMALL: (usize, usize) = (128, 96);
 /// The start state that is shown.
 const SEED: u32 = 1;
+/// Metres before the first obstacle of a course at which a runner is shown.
+const BEFORE: f64 = 0.9;
 
 /// Runs `mpo tasks`: one line per task with its sizes, of games a few words or, with `--atari`, all; with `--pictures` also what
-/// each of the suite looks like.
+/// each of the suite and of parkour looks like.
 ///
 /// # Errors
 /// If standard output or a picture cannot be written, or, for pictures, a task cannot be loaded or EGL cannot be used.
@@ -28,21 +31,38 @@ pub fn command(options: &TasksOptions) -> anyhow::Result<()> {
     options.pictures.as_deref().map_or(Ok(()), |folder| take_pictures(folder, options.renderer))
 }
 
-/// Writes a picture of each of the suite's tasks, and the contact sheet.
+/// Writes a picture of each of the suite's tasks and of each course, and a contact sheet of either.
 fn take_pictures(folder: &Path, renderer: RendererName) -> anyhow::Result<()> {
     let artist = Artist::new(renderer, SIZE)?;
     let (mut canvas, mut small_canvas) = (artist.fine_canvas(SIZE)?, artist.fine_canvas(SMALL)?);
-    let mut small = Vec::new();
-    for task in suite::tasks() {
-        let mut environment = artist.load(task.name, SEED)?;
-        environment.reset()?;
-        let picture = Picture::take(&mut canvas, environment.as_mut(), task.name)?;
-        output::save(&folder.join(format!("{}.png", task.name)), &picture.png()?)?;
-        small.push((task.name, Picture::take(&mut small_canvas, environment.as_mut(), task.name)?));
+    let control = suite::tasks().iter().map(|task| task.name).collect::<Vec<_>>();
+    let parkour = parkour::tasks().iter().map(|task| task.name).collect();
+    for (name, tasks) in [("contact-sheet.png", control), ("parkour.png", parkour)] {
+        let mut small = Vec::new();
+        for task in tasks {
+            let mut environment = artist.load(task, SEED)?;
+            environment.reset()?;
+            if courses::is_course(task) {
+                approach(environment.as_mut(), task)?;
+            }
+            let picture = Picture::take(&mut canvas, environment.as_mut(), task)?;
+            output::save(&folder.join(format!("{}.png", task.replace('/', "-"))), &picture.png()?)?;
+            small.push((courses::title(task), Picture::take(&mut small_canvas, environment.as_mut(), task)?));
+        }
+        let sheet = folder.join(name);
+        output::save(&sheet, &pictures::sheet(&small)?.png()?)?;
+        output::print(&format!("\n{} pictures, all of them in {}\n", small.len(), sheet.display()))?;
     }
-    let sheet = folder.join("contact-sheet.png");
-    output::save(&sheet, &pictures::sheet(&small)?.png()?)?;
-    output::print(&format!("\n{} pictures, all of them in {}\n{}", small.len(), sheet.display(), artist.note))
+    output::print(&artist.note)
+}
+
+/// Puts a runner before the first obstacle, which is out of sight from the start.
+fn approach(environment: &mut dyn Environment, task: &str) -> anyhow::Result<()> {
+    let info = parkour::find(task)?;
+    let physics = environment.physics().with_context(|| format!("{task} has no simulation"))?;
+    // The first position is the one along the track, of both bodies.
+    physics.qpos_mut()[0] = parkour::Ranges::of(info.body).run_up - BEFORE;
+    physics.after_reset().ok().with_context(|| format!("{task} cannot be simulated before its first obstacle"))
 }
 
 fn list() -> String {
@@ -68,6 +88,11 @@ fn list() -> String {
         let (observation, action) = (task.observation.to_string(), task.action.to_string());
         line(&name, &observation, &action, step, steps, task.paper, task.headline);
     }
+    for task in parkour::tasks() {
+        let [body, terrain] = task.parts;
+        let (step, steps) = (task.control_timestep, task.episode_steps);
+        line(task.name, &format!("{body} + {terrain}"), &task.action.to_string(), step, steps, false, false);
+    }
     for task in examples::tasks() {
         let observation = match task.frame {
             Some(frame) => format!("{}x{}x{}", frame.stack, frame.height, frame.width),
@@ -76,7 +101,8 @@ fn list() -> String {
         let action = task.discrete_actions.map_or(task.action.to_string(), |count| format!("1 of {count}"));
         line(task.name, &observation, &action, task.control_timestep, task.episode_steps, false, false);
     }
-    out += "\nobservations: numbers, or frames x rows x columns of pixels; actions: numbers, or one of so many\n\
+    out += "\nobservations: numbers, of courses those of the body + of the terrain, or frames x rows x columns of pixels\n\
+            actions: numbers, or one of so many\n\
             time limit: steps of an episode, and their length in the task's time\n\
             paper: the text of the MPO paper names the task or its domain\n\
             headline: one of the 18 tasks that published MPO figures exist for\n";
@@ -128,6 +154,8 @@ mod tests {
         assert_eq!(cells("example/catch")[..4], ["4x36x36", "1", "of", "3"]);
         assert_eq!(list.matches("control/").count(), suite::tasks().len());
         assert_eq!(list.matches("example/").count(), examples::tasks().len());
+        assert_eq!(cells("parkour/walker-gaps"), ["20", "+", "50", "6", "0.02", "s", "1000", "=", "20", "s"]);
+        assert_eq!(list.matches("parkour/").count(), parkour::tasks().len());
         let headlines = list.lines().filter(|line| line.starts_with("control/") && line.len() > 95).count();
         assert_eq!(headlines, 18, "{list}");
     }

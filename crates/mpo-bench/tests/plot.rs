@@ -2,11 +2,12 @@
 
 mod common;
 
-use common::{rising, write_run, write_run_of};
+use common::{rising, write_course, write_run, write_run_of};
 use mpo_agent::Algorithm;
 use mpo_bench::{
+    courses::Axis,
     plot::{self, Figure},
-    records,
+    records, table,
 };
 
 fn figure(tasks: &[&str], seeds: u64, steps: u64) -> Figure {
@@ -172,4 +173,85 @@ fn a_figure_of_seven_has_their_names_bands_and_stars() {
     let alone = plot::svg(&seven(1)).expect("the figure can be drawn");
     assert!(alone.contains("one seed; return of an episode"), "no band, and said so");
     assert_eq!(alone.matches("<polygon").count(), 5, "the stars alone");
+}
+
+/// Two learners on a walker's course, and one on a humanoid's.
+fn courses() -> Vec<records::Record> {
+    let root = tempfile::tempdir().expect("a temporary folder");
+    for (algorithm, task, end) in [
+        ("mpo", "parkour/walker-hurdles", 300.0),
+        ("ppo", "parkour/walker-hurdles", 60.0),
+        ("mpo", "parkour/humanoid-flat", 100.0),
+    ] {
+        write_course(&root.path().join(algorithm), algorithm, task, 0, &rising(250_000, end));
+    }
+    records::find(&[root.path().to_owned()]).expect("the runs can be read")
+}
+
+#[test]
+fn what_the_papers_walker_took_is_marked_over_steps_and_trajectories() {
+    let records = courses();
+    for (figure, axis, words) in [
+        (Figure::new(None, &records, None), Axis::Steps, "the paper's walker: MPO 60M steps"),
+        (
+            Figure::over_trajectories(None, &records, None),
+            Axis::Trajectories,
+            "the paper's walker: MPO 70k, PPO 1M trajectories",
+        ),
+    ] {
+        assert_eq!(figure.axis, axis);
+        let tasks: Vec<&str> = figure.panels.iter().map(|panel| panel.task.as_str()).collect();
+        assert_eq!(tasks, ["parkour/humanoid-flat", "parkour/walker-hurdles"]);
+        let marks = figure.panels[1].marks.len();
+        assert_eq!((figure.panels[0].marks.len(), marks), (0, if axis == Axis::Steps { 1 } else { 2 }));
+        let ends: Vec<u64> =
+            figure.panels[1].curves.iter().filter_map(|curve| Some(curve.points.last()?.step)).collect();
+        assert_eq!(ends, [if axis == Axis::Steps { 250_000 } else { 2_500 }; 2]);
+        let document = plot::svg(&figure).expect("the figure can be drawn");
+        assert!(document.lines().any(|line| line == words), "{words} is missing");
+        // The logarithmic axis has decades as far as the mark, the other even steps.
+        assert!(document.lines().any(|line| line == "1M"), "the mark's decade is missing");
+    }
+    let others = figure(&["walker-walk"], 1, 60_000);
+    assert!(others.panels[0].marks.is_empty(), "the suite's walker is another");
+    assert!(Figure::over_trajectories(None, &records[..0], None).panels.is_empty());
+}
+
+#[test]
+fn seeds_of_different_lengths_of_episodes_are_one_curve_over_trajectories() {
+    let root = tempfile::tempdir().expect("a temporary folder");
+    for seed in 0..3 {
+        write_course(root.path(), "mpo", "parkour/walker-flat", seed, &rising(10_000, 50.0));
+        let metrics = root.path().join(format!("parkour/walker-flat/seed-{seed}/metrics.csv"));
+        let rows: Vec<String> =
+            (1..=10).map(|tenth| format!("{},{},1.0\n", 1000 * tenth, (seed + 1) * tenth)).collect();
+        std::fs::write(metrics, format!("step,episode,return\n{}", rows.concat())).expect("the run can be written");
+    }
+    let records = records::find(&[root.path().to_owned()]).expect("the runs can be read");
+    let figure = Figure::over_trajectories(None, &records, None);
+    let curve = &figure.panels[0].curves[0];
+    let steps: Vec<u64> = curve.points.iter().map(|point| point.step).collect();
+    assert_eq!(steps, (0..=10).map(|tenth| 2 * tenth).collect::<Vec<_>>());
+    assert_eq!(curve.seeds, 3);
+}
+
+#[test]
+fn courses_have_a_table_of_their_own() {
+    let rows = table::rows(&courses());
+    let text = table::text(&rows);
+    let line = |name: &str| -> Vec<String> {
+        let line = text.lines().find(|line| line.starts_with(name)).expect("a row");
+        line.split_whitespace().map(str::to_owned).collect()
+    };
+    // 300 (1 - e^-4) and a tenth of it; an obstacle in every second episode.
+    let hurdles = line("walker-hurdles");
+    assert_eq!(hurdles[..7], ["walker-hurdles", "MPO", "250k", "2500", "1", "294.5", "–"]);
+    assert_eq!(hurdles[7..12], ["29.5", "m", "0.5", "50", "%"]);
+    // On level ground there is nothing to pass.
+    assert_eq!(line("humanoid-flat")[9..11], ["–", "–"]);
+    let files = table::csv_files(&rows);
+    assert_eq!(files.len(), 1, "courses alone need no name of their own");
+    assert!(files[0].1.starts_with("task,learner,algorithm,steps,trajectories,"), "{}", files[0].1);
+    let json: serde_json::Value = serde_json::from_str(&table::json(&rows)).expect("JSON");
+    assert!(json[1]["course"]["past_first"].as_f64().is_some_and(|share| (share - 0.5).abs() < 1e-12), "{json}");
 }

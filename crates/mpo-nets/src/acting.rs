@@ -20,9 +20,21 @@ impl ActingPolicy {
     /// # Errors
     /// [`NetsError::Setting`] for a setting out of range.
     pub fn new(observation: usize, action: usize, config: &NetworkConfig) -> Result<Self, NetsError> {
+        Self::branched(observation, 0, action, config)
+    }
+
+    /// The policy of a learner whose networks are [`Branched`](crate::Branched): of `observation` numbers the last `part` have a torso of
+    /// their own.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    ///
+    /// # Panics
+    /// If `part` exceeds `observation`.
+    pub fn branched(observation: usize, part: usize, action: usize, config: &NetworkConfig) -> Result<Self, NetsError> {
         config.validate()?;
         let head = GaussianHead::of(action, config);
-        let network = policy_network(observation, &head, config);
+        let network = policy_network(observation, part, &head, config);
         Ok(Self {
             parameters: vec![0.0; network.parameters()],
             raw: vec![0.0; head.raw_len()],

@@ -192,7 +192,7 @@ pub struct LearnerConfig {
     /// Updates between two copies of the networks into their targets.
     pub target_period: u64,
     /// Precision of the target critic's widest product when it values actions, most of an update's arithmetic. Its first layer and
-    /// its head, and all that gradients flow through, are in single precision whatever this is. Networks over pixels ignore it.
+    /// its head, and all that gradients flow through, are in single precision whatever this is. Networks over pixels or of two torsos ignore it.
     pub target_precision: Precision,
     /// Largest global norm of a network's gradient.
     pub gradient_clip: f32,

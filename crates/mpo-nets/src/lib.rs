@@ -1,7 +1,7 @@
 //! Statically-shaped networks with fused CPU kernels, and the learner step.
 //!
 //! A network is a [dfdx](https://docs.rs/dfdx) module type whose shapes are const generics
-//! ([`Perceptron`], [`Critic`], [`DqnNetwork`]); a wrong observation or action size does not compile. The module
+//! ([`Perceptron`], [`Critic`], [`Branched`], [`DqnNetwork`]); a wrong observation or action size does not compile. The module
 //! type is the source of three things: the parameters' initial values, the [`Layout`] of the one flat
 //! buffer in which the learner keeps them, and the autodiff that the tests use as an oracle.
 //!
@@ -24,6 +24,7 @@ pub mod noise;
 
 mod acting;
 mod adam;
+mod branches;
 mod checkpoint;
 mod config;
 mod error;
@@ -39,6 +40,7 @@ mod threads;
 
 pub use acting::ActingPolicy;
 pub use adam::{Adam, clip_by_global_norm};
+pub use branches::{Branch, Branched};
 pub use config::{
     Algorithm, LearnerConfig, NetworkConfig, PixelTorso, PolicyKind, PpoConfig, Precision, TemperatureMode, Torso,
 };
@@ -46,7 +48,9 @@ pub use dfdx::tensor::Cpu;
 pub use error::NetsError;
 pub use head::GaussianHead;
 pub use layout::{Entry, Layout};
-pub use learner::{BatchView, Demand, LearnerStep, UpdateStats, cpu_learner, initial_parameters, pixel_learner};
+pub use learner::{
+    BatchView, Demand, LearnerStep, UpdateStats, branched_learner, cpu_learner, initial_parameters, pixel_learner,
+};
 pub use matmul::matrix_product;
 pub use modules::{Critic, Head, LayerNormTorso, Perceptron, PlainTorso, TorsoKind, TorsoParameters};
 pub use mpo_core::{Covariance, KlSplit};

@@ -262,13 +262,13 @@ fn deposit<S: Shape>(tensor: Tensor<S, f32, Cpu>) -> Deposit {
 }
 
 /// One input of the coarse operation: its numbers, and the way back to its gradient.
-struct Operand {
+pub(crate) struct Operand {
     values: Vec<f32>,
     deposit: Deposit,
 }
 
 impl Operand {
-    fn new<S: Shape>(tensor: Tensor<S, f32, Cpu>) -> Self {
+    pub(crate) fn new<S: Shape>(tensor: Tensor<S, f32, Cpu>) -> Self {
         Self { values: tensor.as_vec(), deposit: deposit(tensor) }
     }
 }
@@ -294,7 +294,7 @@ impl TensorVisitor<f32, Cpu> for Deposits {
 }
 
 /// The whole network as one operation: [`Network::forward`] now, [`Network::backward`] when the tape runs back.
-fn coarse<M, B: Dim, const O: usize, T: Tape<f32, Cpu>>(
+pub(crate) fn coarse<M, B: Dim, const O: usize, T: Tape<f32, Cpu>>(
     module: &M,
     torso: Torso,
     operands: Vec<Operand>,

@@ -83,28 +83,36 @@ fn updates_and_actions_allocate_nothing_once_warm() {
         let mut config =
             LearnerConfig { algorithm, temperature, threads, target_period: 4, ..LearnerConfig::default() };
         config.target_precision = target_precision;
-        let mut learner = learner_for!(24, 6, &network, &config, 0).expect("sound settings");
-        let mut update = || {
-            for _ in 0..5 {
-                learner.update(&batch).expect("finite");
-            }
-        };
-        update();
-        let allocations = counted(update);
-        assert_eq!(
-            allocations, 0,
-            "{algorithm:?} with {covariance:?}, {torso:?}, {target_precision:?}, {threads} threads"
-        );
+        for branched in [false, true] {
+            let mut learner = if branched {
+                learner_for!(14 + 10, 6, &network, &config, 0).expect("sound settings")
+            } else {
+                learner_for!(24, 6, &network, &config, 0).expect("sound settings")
+            };
+            let mut update = || {
+                for _ in 0..5 {
+                    learner.update(&batch).expect("finite");
+                }
+            };
+            update();
+            let allocations = counted(update);
+            let what = format!(
+                "{algorithm:?}, {covariance:?}, {torso:?}, {target_precision:?}, {threads} threads, two torsos: {branched}"
+            );
+            assert_eq!(allocations, 0, "{what}");
+        }
     }
 
-    let mut policy = ActingPolicy::new(24, 6, &NetworkConfig::default()).expect("sound settings");
-    let mut action = [0.0; 6];
-    policy.sample(&observations[..24], &[0.1; 6], &mut action);
-    let acting = counted(|| {
+    for part in [0, 10] {
+        let mut policy = ActingPolicy::branched(24, part, 6, &NetworkConfig::default()).expect("sound settings");
+        let mut action = [0.0; 6];
         policy.sample(&observations[..24], &[0.1; 6], &mut action);
-        policy.mean(&observations[..24], &mut action);
-    });
-    assert_eq!(acting, 0, "acting");
+        let acting = counted(|| {
+            policy.sample(&observations[..24], &[0.1; 6], &mut action);
+            policy.mean(&observations[..24], &mut action);
+        });
+        assert_eq!(acting, 0, "acting");
+    }
 
     pixels();
 }

@@ -11,10 +11,17 @@ fn draw(stream: u64, len: usize) -> Vec<f32> {
     values
 }
 
-/// A network of two inputs with random parameters.
-fn network(inputs: [usize; 2], hidden: [usize; 2], output: usize, torso: Torso, seed: u64) -> (Network, Vec<f32>) {
-    let layout = Layout::from_shapes(&[
-        ("observation", &[hidden[0], inputs[0]]),
+/// A network of two inputs with random parameters; the last `part` numbers of the first have a torso of their own.
+fn network(
+    inputs: [usize; 2],
+    part: usize,
+    hidden: [usize; 2],
+    output: usize,
+    torso: Torso,
+    seed: u64,
+) -> (Network, Vec<f32>) {
+    let main = Layout::from_shapes(&[
+        ("observation", &[hidden[0], inputs[0] - part]),
         ("action", &[hidden[0], inputs[1]]),
         ("torso.bias", &[hidden[0]]),
         ("torso.scale", &[hidden[0]]),
@@ -24,6 +31,14 @@ fn network(inputs: [usize; 2], hidden: [usize; 2], output: usize, torso: Torso, 
         ("head.weight", &[output, hidden[1]]),
         ("head.bias", &[output]),
     ]);
+    let branch = Layout::from_shapes(&[
+        ("observation", &[hidden[0], part]),
+        ("torso.bias", &[hidden[0]]),
+        ("torso.scale", &[hidden[0]]),
+        ("torso.shift", &[hidden[0]]),
+        ("hidden", &[hidden[1], hidden[0]]),
+    ]);
+    let layout = if part == 0 { main } else { Layout::join(&[("main", &main), ("branch", &branch)]) };
     let parameters = draw(seed, layout.len()).iter().map(|x| 0.4 * x).collect();
     (Network::from_layout(&layout, torso), parameters)
 }
@@ -36,8 +51,10 @@ fn half(x: f64) -> f64 {
 
 /// The network's definition, in f64 but for what `precision` rounds, and the size of the terms that make each output: where they cancel,
 /// their rounding stays.
-fn plain(network: [usize; 5], torso: Torso, precision: Precision, p: &[f32], x: &[f32], a: &[f32]) -> Vec<(f64, f64)> {
-    let [n, m, h1, h2, output] = network;
+fn plain(network: [usize; 6], torso: Torso, precision: Precision, p: &[f32], x: &[f32], a: &[f32]) -> Vec<(f64, f64)> {
+    let [n, part, m, h1, h2, output] = network;
+    let (x, x_part) = x.split_at(n - part);
+    let n = n - part;
     let mut rest = p;
     let mut next = |len: usize| {
         let (head, tail) = rest.split_at(len);
@@ -46,12 +63,11 @@ fn plain(network: [usize; 5], torso: Torso, precision: Precision, p: &[f32], x: 
     };
     let (wx, wa, b, g, s) = (next(h1 * n), next(h1 * m), next(h1), next(h1), next(h1));
     let (mut v, c, u, d) = (next(h2 * h1), next(h2), next(output * h2), next(output));
+    let branch = (part > 0).then(|| (next(h1 * part), [(); 3].map(|()| next(h1)), next(h2 * h1)));
     let dot = |w: &[f64], x: &[f64]| w.iter().zip(x).map(|(w, x)| w * x).sum::<f64>();
     let elu = |x: f64| if x > 0.0 { x } else { x.exp_m1() };
-    let [x, a] = [x, a].map(|x| x.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>());
-    let mut first: Vec<f64> =
-        (0..h1).map(|i| dot(&wx[i * n..(i + 1) * n], &x) + dot(&wa[i * m..(i + 1) * m], &a) + b[i]).collect();
-    match torso {
+    let [x, a, x_part] = [x, a, x_part].map(|x| x.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>());
+    let activate = |first: &mut [f64], g: &[f64], s: &[f64]| match torso {
         Torso::Plain => first.iter_mut().for_each(|x| *x = elu(*x)),
         Torso::LayerNorm => {
             let mean = first.iter().sum::<f64>() / h1 as f64;
@@ -60,11 +76,24 @@ fn plain(network: [usize; 5], torso: Torso, precision: Precision, p: &[f32], x: 
                 *x = (g[i] * (*x - mean) / (variance + 1e-5).sqrt() + s[i]).tanh();
             }
         }
-    }
+    };
+    let mut first: Vec<f64> =
+        (0..h1).map(|i| dot(&wx[i * n..(i + 1) * n], &x) + dot(&wa[i * m..(i + 1) * m], &a) + b[i]).collect();
+    activate(&mut first, &g, &s);
     if precision == Precision::Bf16 {
         first.iter_mut().chain(&mut v).for_each(|x| *x = half(*x));
     }
-    let second: Vec<f64> = (0..h2).map(|i| elu(dot(&v[i * h1..(i + 1) * h1], &first) + c[i])).collect();
+    let mut second: Vec<f64> = (0..h2).map(|i| dot(&v[i * h1..(i + 1) * h1], &first) + c[i]).collect();
+    if let Some((w, [b, g, s], v)) = branch {
+        let mut first: Vec<f64> = (0..h1).map(|i| dot(&w[i * part..(i + 1) * part], &x_part) + b[i]).collect();
+        activate(&mut first, &g, &s);
+        for (i, x) in second.iter_mut().enumerate() {
+            *x += dot(&v[i * h1..(i + 1) * h1], &first);
+        }
+    }
+    for x in &mut second {
+        *x = elu(*x);
+    }
     let size = |w: &[f64]| w.iter().zip(&second).map(|(w, x)| w.abs() * (1.0 + x.abs())).sum::<f64>();
     (0..output)
         .map(|i| &u[i * h2..(i + 1) * h2])
@@ -88,13 +117,14 @@ proptest! {
     #[test]
     fn passes_are_their_definition_however_they_are_divided(
         states in 1_usize..60, samples in 1_usize..25, n in 1_usize..20, m in 1_usize..9, h1 in 2_usize..70, h2 in 1_usize..50,
-        output in 1_usize..8, norm: bool, threads in 2_usize..5, seed in 0_u64..1_000_000,
+        output in 1_usize..8, norm: bool, branched: bool, threads in 2_usize..5, seed in 0_u64..1_000_000,
     ) {
+        let part = if branched { n / 2 } else { 0 };
         let torso = if norm { Torso::LayerNorm } else { Torso::Plain };
         let rows = states * samples;
         let (x, a) = (draw(seed + 1, rows * n), draw(seed + 2, rows * m));
         let d_out = draw(seed + 3, rows * output);
-        let (network_, p) = network([n, m], [h1, h2], output, torso, seed);
+        let (network_, p) = network([n, m], part, [h1, h2], output, torso, seed);
         let run = |activations: &mut Activations| {
             let (mut out, mut gradient) = (vec![f32::NAN; rows * output], vec![f32::NAN; p.len()]);
             let (mut d_x, mut d_a, mut alone) = (vec![f32::NAN; rows * n], vec![f32::NAN; rows * m], vec![f32::NAN; rows * m]);
@@ -115,7 +145,7 @@ proptest! {
 
         for row in [0, rows / 2, rows - 1] {
             let (x, a) = (&x[row * n..(row + 1) * n], &a[row * m..(row + 1) * m]);
-            let want = plain([n, m, h1, h2, output], torso, Precision::F32, &p, x, a);
+            let want = plain([n, part, m, h1, h2, output], torso, Precision::F32, &p, x, a);
             for (&got, (want, size)) in one.0[row * output..(row + 1) * output].iter().zip(want) {
                 // Two units whose difference is divided by their deviation: rounding is amplified, by its inverse.
                 let sound = (norm && h1 <= 4) || (f64::from(got) - want).abs() <= 1e-5 * size;
@@ -126,12 +156,12 @@ proptest! {
 
     #[test]
     fn evaluating_actions_is_dividing_invariant(
-        states in 1_usize..80, samples in 1_usize..25, h1 in 2_usize..70, h2 in 1_usize..50, norm: bool, threads in 2_usize..5, seed in 0_u64..1_000_000,
+        states in 1_usize..80, samples in 1_usize..25, h1 in 2_usize..70, h2 in 1_usize..50, norm: bool, branched: bool, threads in 2_usize..5, seed in 0_u64..1_000_000,
     ) {
         let torso = if norm { Torso::LayerNorm } else { Torso::Plain };
-        let (n, m) = (7, 3);
+        let (n, m, part) = (7, 3, if branched { 4 } else { 0 });
         let (x, a) = (draw(seed + 1, states * n), draw(seed + 2, states * samples * m));
-        let (network, p) = network([n, m], [h1, h2], 1, torso, seed);
+        let (network, p) = network([n, m], part, [h1, h2], 1, torso, seed);
         let run = |activations: &mut Activations| {
             let mut out = vec![f32::NAN; states * samples];
             network.evaluate_actions(&p, &x, &a, samples, activations, &mut out);
@@ -164,7 +194,7 @@ proptest! {
         let torso = if norm { Torso::LayerNorm } else { Torso::Plain };
         let (n, m) = (7, 3);
         let (x, a) = (draw(seed + 1, states * n), draw(seed + 2, states * samples * m));
-        let (network, p) = network([n, m], [h1, h2], 1, torso, seed);
+        let (network, p) = network([n, m], 0, [h1, h2], 1, torso, seed);
         let mut fixed = FixedParameters::with_precision(&network, &draw(seed + 9, p.len()), Precision::Bf16);
         fixed.set(&network, &p);
         let run = |activations: &mut Activations| {
@@ -177,7 +207,7 @@ proptest! {
         for (row, &got) in one.iter().enumerate() {
             let state = row / samples;
             let (x, a) = (&x[state * n..(state + 1) * n], &a[row * m..(row + 1) * m]);
-            let (want, size) = plain([n, m, h1, h2, 1], torso, Precision::Bf16, &p, x, a)[0];
+            let (want, size) = plain([n, 0, m, h1, h2, 1], torso, Precision::Bf16, &p, x, a)[0];
             // A unit of the first layer within f32's rounding of the middle between two half numbers may be taken for the other: one in
             // some thousand, by 2^-7 of itself, through weights below 2.
             let tolerance = 1e-5 * size + 2.0_f64.powi(-6) * size / h1 as f64;

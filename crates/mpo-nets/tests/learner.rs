@@ -343,3 +343,51 @@ fn the_fused_optimiser_is_mpo_cores_adam_after_its_clipping() {
         }
     }
 }
+
+/// The reward is highest for an action that has the sign of a state's last number, which has a torso of its own.
+#[test]
+fn a_second_torso_is_heeded_and_every_learner_trains_it() {
+    let mut network = small();
+    let mpo = LearnerConfig { discount: 0.0, target_period: 20, ..LearnerConfig::default() };
+    let mut learner = learner_for!(2 + 1, 1, &network, &mpo, 1).expect("sound settings");
+    let mut data: Vec<Data> = (0..20).map(Data::new).collect();
+    for batch in &mut data {
+        let (mut state, mut t) = (0, 0);
+        for &length in &batch.lengths {
+            for _ in 0..length {
+                let best = 0.4 * batch.observations[state * OBS + 2].signum();
+                batch.rewards[t] = 1.0 - (batch.actions[t].clamp(-1.0, 1.0) - best).abs();
+                (state, t) = (state + 1, t + 1);
+            }
+            state += 1;
+        }
+    }
+    for step in 0..1500 {
+        learner.update(&data[step % data.len()].view()).expect("finite");
+    }
+    let mut policy = mpo_nets::ActingPolicy::branched(OBS, 1, ACT, &network).expect("sound settings");
+    policy.load(learner.policy_parameters());
+    let mut action = [0.0];
+    for (number, best) in [(-1.0, -0.4), (1.0, 0.4)] {
+        policy.mean(&[0.2, -0.1, number], &mut action);
+        assert!((action[0] - best).abs() < 0.15, "{number}: {action:?}");
+    }
+
+    let data = Data::new(3);
+    for algorithm in Algorithm::ALL {
+        let config;
+        (network, config) = settings(algorithm);
+        let make = || learner_for!(2 + 1, 1, &network, &config, 1).expect("sound settings");
+        let (mut learner, mut other) = (make(), make());
+        let before = learner.policy_parameters().to_vec();
+        learner.update(&data.view()).expect("finite");
+        let branch = before.len() - 32 * (1 + 3) - 32 * 32;
+        for part in [0..branch, branch..before.len()] {
+            assert!(before[part.clone()] != learner.policy_parameters()[part], "{algorithm:?}");
+        }
+        other.load(&learner.save()).expect("the same settings");
+        learner.update(&data.view()).expect("finite");
+        other.update(&data.view()).expect("finite");
+        assert!(learner.policy_parameters() == other.policy_parameters(), "{algorithm:?} from its checkpoint");
+    }
+}

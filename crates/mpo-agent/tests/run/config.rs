@@ -39,15 +39,18 @@ fn later_layers_win() {
 }
 
 #[test]
-fn the_papers_networks_are_larger_for_the_humanoid_wherever_it_is_named() {
-    let hidden = |task: &str| {
-        let pair = [("task".to_owned(), task.to_owned())];
-        let config = Config::resolve(Profile::Paper, None, &pair).expect("sound settings");
-        (config.network.policy_hidden, config.network.critic_hidden)
-    };
-    assert_eq!(hidden("control/walker-run"), ([100, 100], [200, 200]));
-    assert_eq!(hidden("control/humanoid-run"), ([200, 200], [300, 300]));
-    assert_eq!(hidden("humanoid-stand"), ([200, 200], [300, 300]));
+fn networks_are_larger_for_the_humanoid_and_for_parkour_wherever_they_are_named() {
+    for profile in [Profile::Default, Profile::Paper] {
+        let hidden = |task: &str| {
+            let pair = [("task".to_owned(), task.to_owned())];
+            let config = Config::resolve(profile, None, &pair).expect("sound settings");
+            (config.network.policy_hidden, config.network.critic_hidden)
+        };
+        assert_eq!(hidden("control/walker-run"), ([100, 100], [200, 200]));
+        for task in ["control/humanoid-run", "humanoid-stand", "parkour/walker-gaps", "parkour/humanoid-flat"] {
+            assert_eq!(hidden(task), ([200, 200], [300, 300]), "{task} under {profile}");
+        }
+    }
     let (_directory, path) = file("task = \"control/humanoid-walk\"\nnetwork.policy_hidden = [100, 100]\n");
     let config = Config::resolve(Profile::Paper, Some(&path), &[]).expect("sound settings");
     assert_eq!(config.network.policy_hidden, [100, 100], "the file comes after the profile");

@@ -1,6 +1,6 @@
 //! The real thing, where MuJoCo is installed; elsewhere the error that says how to install it.
 
-use mpo_agent::{Config, Profile, Run, Silent};
+use mpo_agent::{Algorithm, Config, Profile, Run, Silent};
 use mpo_envs::assets::Assets;
 use tempfile::tempdir;
 
@@ -48,6 +48,55 @@ fn a_task_trains_stops_and_resumes_to_the_same_bytes() {
         assert_eq!(read(whole.path(), name), read(stopped.path(), name));
     }
     assert_eq!(run.policy_parameters(), half.policy_parameters());
+}
+
+/// A course has two kinds of observation and somewhere to get to.
+#[test]
+fn a_course_is_learned_by_every_learner_and_its_progress_recorded() {
+    if Assets::locate().is_err() {
+        return;
+    }
+    for (task, algorithm) in
+        [("parkour/walker-hurdles", "mpo"), ("parkour/walker-flat", "ppo"), ("parkour/humanoid-slalom", "epg")]
+    {
+        let mut config = config(task);
+        config.learner.algorithm = Algorithm::ALL.into_iter().find(|one| one.name() == algorithm).expect("a learner");
+        config.learner.ppo.horizon = 200;
+        (config.steps, config.training.warmup_steps, config.training.evaluation_episodes) = (1000, 100, 2);
+        config.training.evaluation_period = 500;
+        let [whole, stopped] = std::array::from_fn(|_| tempdir().expect("a temporary directory"));
+        let mut run = Run::create(whole.path(), config.clone()).expect("a new directory");
+        let outcome = run.train(&mut Silent).expect("nothing goes wrong");
+        assert!(outcome.updates > 5, "{outcome:?}");
+        let (distance, obstacles) = outcome.evaluation.and_then(|last| last.mean_progress()).expect("a course");
+        assert!(distance.abs() < 10.0 && obstacles < 3.0, "{distance} m, {obstacles}");
+        let progress = read(whole.path(), "progress.csv");
+        assert!(progress.starts_with("step,episode,distance,obstacles\n0,0,"), "{progress}");
+        assert_eq!(progress.lines().count(), read(whole.path(), "eval.csv").lines().count());
+
+        let mut half = Run::create(stopped.path(), config).expect("a new directory");
+        half.train(&mut Watcher { stop_after: Some(3), ..Watcher::default() }).expect("nothing goes wrong");
+        drop(half);
+        let mut half = Run::resume(stopped.path()).expect("there is a checkpoint");
+        half.train(&mut Silent).expect("nothing goes wrong");
+        for name in ["metrics.csv", "eval.csv", "progress.csv"] {
+            assert_eq!(read(whole.path(), name), read(stopped.path(), name), "{task}, {name}");
+        }
+    }
+}
+
+#[test]
+fn several_actors_run_over_courses_at_once() {
+    if Assets::locate().is_err() {
+        return;
+    }
+    let mut config = config("parkour/walker-mixed");
+    (config.steps, config.training.actors, config.training.warmup_steps) = (800, 2, 100);
+    let directory = tempdir().expect("a temporary directory");
+    let outcome =
+        Run::create(directory.path(), config).expect("a new directory").train(&mut Silent).expect("nothing goes wrong");
+    assert!(outcome.step >= 800 && outcome.updates > 20, "{outcome:?}");
+    assert!(!read(directory.path(), "progress.csv").is_empty());
 }
 
 #[test]

@@ -155,6 +155,13 @@ fn export(experiment: &Experiment, runs: &Path, records: &[Record]) -> anyhow::R
         plot::export(&figure, &runs.join(name))?;
     }
     written.push("learning-curves.{svg,png}");
+    let figure = Figure::over_trajectories(Some(experiment.description.clone()), records, horizon);
+    if !figure.panels.is_empty() {
+        for name in ["learning-curves-by-trajectories.svg", "learning-curves-by-trajectories.png"] {
+            plot::export(&figure, &runs.join(name))?;
+        }
+        written.push("learning-curves-by-trajectories.{svg,png}");
+    }
     if let Some(number) = experiment.figure {
         save("report.md", &report::markdown(number, &experiment.description, records, horizon)?)?;
         written.push("report.md");

@@ -12,7 +12,11 @@ use crate::{cli::PlotOptions, output, records};
 /// # Errors
 /// If no run has been evaluated, the file's extension is unknown, or a file cannot be read or written.
 pub fn command(options: &PlotOptions) -> anyhow::Result<()> {
-    let figure = Figure::new(options.title.clone(), &records::find(&options.runs)?, options.until);
+    let make = if options.trajectories { Figure::over_trajectories } else { Figure::new };
+    let figure = make(options.title.clone(), &records::find(&options.runs)?, options.until);
+    if options.trajectories && figure.panels.is_empty() {
+        bail!("no course of parkour has been evaluated there; without --trajectories other runs are drawn");
+    }
     export(&figure, &options.output)?;
     output::note(&format!("wrote {}", options.output.display()));
     Ok(())

@@ -64,6 +64,9 @@ pub(super) fn draw<DB: DrawingBackend>(canvas: &Canvas<'_, DB>, figure: &Figure)
     canvas.text(&figure.footer(), corner, Align::Right, SMALL)
 }
 
+/// Dashes of the lines that mark how long the paper's learners took, and gaps between them.
+const MARK: (f64, f64) = (4.0, 2.5);
+
 /// Width of a legend's key with the space after it, and space between entries.
 const KEY: f64 = 30.0;
 const SPACE: f64 = 22.0;
@@ -73,6 +76,7 @@ enum Key {
     Learner { style: usize, band: bool },
     Star,
     Published,
+    Mark,
     Human,
     Random,
 }
@@ -88,6 +92,7 @@ fn legend_rows(figure: &Figure, width: f64) -> Vec<Vec<(Key, String)>> {
     let mut entries: Vec<(Key, String)> = learners.collect();
     entries.extend(figure.stars().map(|words| (Key::Star, words)));
     entries.extend(figure.published().map(|words| (Key::Published, words)));
+    entries.extend(figure.marked().map(|words| (Key::Mark, words)));
     entries.extend(figure.human().then(|| (Key::Human, "human".to_owned())));
     entries.extend(figure.random().then(|| (Key::Random, "random policy".to_owned())));
     let room = width - 2.0 * MARGIN.0 - LABELS;
@@ -119,6 +124,10 @@ fn draw_key<DB: DrawingBackend>(canvas: &Canvas<'_, DB>, key: Key, x: f64, y: f6
         }
         Key::Star => canvas.star((0.5 * (from + to), y), 6.0, INK),
         Key::Published => canvas.dashes((from, to), y, (5.0, 4.0), 1.5, PUBLISHED),
+        Key::Mark => {
+            let x = 0.5 * (from + to);
+            canvas.dashed_line(&[(x, y - 7.0), (x, y + 7.0)], MARK, 1.5, PUBLISHED)
+        }
         Key::Human => canvas.dashes((from, to), y, (8.0, 2.5), 1.5, HUMAN),
         Key::Random => canvas.dashes((from, to), y, (1.5, 3.0), 1.5, RANDOM),
     }
@@ -131,13 +140,35 @@ struct Frame {
     top: f64,
     bottom: f64,
     last_step: f64,
+    /// Where a logarithmic axis begins.
+    first_step: Option<f64>,
     lowest: f64,
     highest: f64,
 }
 
 impl Frame {
     fn x(&self, step: u64) -> f64 {
-        self.left + step as f64 / self.last_step * (self.right - self.left)
+        let step = step as f64;
+        let part = match self.first_step {
+            None => step / self.last_step,
+            // What comes before the first decade, as the untrained policy does, is drawn at its beginning.
+            Some(first) => (step.max(first) / first).ln() / (self.last_step / first).ln(),
+        };
+        self.left + part * (self.right - self.left)
+    }
+
+    /// The steps that have a line and a label, rising.
+    fn ticks(&self) -> Vec<u64> {
+        match self.first_step {
+            None => {
+                let distance = tick_distance(self.last_step, 5.0).max(1.0) as usize;
+                (0..=self.last_step as u64).step_by(distance).collect()
+            }
+            Some(first) => {
+                let decades = std::iter::successors(Some(first as u64), |step| step.checked_mul(10));
+                decades.take_while(|&step| step as f64 <= self.last_step).collect()
+            }
+        }
     }
 
     fn y(&self, value: f64) -> f64 {
@@ -153,12 +184,14 @@ fn draw_panel<DB: DrawingBackend>(
     (left, top): (f64, f64),
     labelled: bool,
 ) -> anyhow::Result<()> {
+    let decades = panel.decades();
     let frame = Frame {
         left,
         right: left + PANEL.0,
         top: top + TITLE,
         bottom: top + PANEL.1 - STEPS,
-        last_step: (panel.last_step() as f64).max(1.0),
+        last_step: decades.map_or((panel.last_step() as f64).max(1.0), |(_, last)| last),
+        first_step: decades.map(|(first, _)| first),
         lowest: panel.lowest(),
         highest: panel.highest(),
     };
@@ -178,6 +211,11 @@ fn draw_panel<DB: DrawingBackend>(
     if let Some(level) = panel.level.filter(|&level| panel.published[level].mean <= frame.highest) {
         let y = frame.y(panel.published[level].mean);
         canvas.dashes((frame.left, frame.right), y, (5.0, 4.0), 1.25, PUBLISHED)?;
+    }
+    for mark in &panel.marks {
+        let x = frame.x(mark.at);
+        canvas.dashed_line(&[(x, frame.top), (x, frame.bottom)], MARK, 1.25, PUBLISHED)?;
+        canvas.text(mark.algorithm.title(), (x - 3.0, frame.top + 10.0), Align::Right, SMALL)?;
     }
     if let Some(words) = panel.beyond() {
         canvas.text(&words, (frame.right - 3.0, frame.top + 11.0), Align::Right, SMALL)?;
@@ -206,19 +244,17 @@ fn draw_axes<DB: DrawingBackend>(canvas: &Canvas<'_, DB>, frame: &Frame, labelle
             canvas.text(&format!("{value:.places$}"), (frame.left - 6.0, y + 4.0), Align::Right, SMALL)?;
         }
     }
-    let distance = tick_distance(frame.last_step, 5.0).max(1.0) as u64;
-    let mut step = 0;
-    while step as f64 <= frame.last_step {
+    let ticks = frame.ticks();
+    for &step in &ticks {
         let x = frame.x(step);
         canvas.line(&[(x, frame.top), (x, frame.bottom)], 1.0, GRID)?;
         // The first and the last label must not run into the neighbours' panels.
         let (x, align) = match step {
-            0 => (x, Align::Left),
+            _ if step == ticks[0] => (x, Align::Left),
             _ if x > frame.right - 6.0 => (x + 7.0, Align::Right),
             _ => (x, Align::Centre),
         };
         canvas.text(&output::steps(step), (x, frame.bottom + 14.0), align, SMALL)?;
-        step += distance;
     }
     canvas.line(&[(frame.left, frame.bottom), (frame.right, frame.bottom)], 1.0, RANDOM)
 }

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    anchors, atari, catalogue, output, random,
+    anchors, atari, catalogue,
+    courses::{self, Axis, Mark},
+    output, random,
     records::Record,
     series::{self, Series},
     summary::{self, Spread},
@@ -22,6 +24,8 @@ pub struct Figure {
     pub learners: Vec<Learner>,
     /// One panel per task, in the catalogue's order.
     pub panels: Vec<Panel>,
+    /// What the curves are drawn over.
+    pub axis: Axis,
 }
 
 /// A learner's entry in the legend.
@@ -48,6 +52,8 @@ pub struct Panel {
     pub level: Option<usize>,
     /// The published human score in a game.
     pub human: Option<f64>,
+    /// How long learners of the paper took on a course. The axis reaches them, and so is logarithmic.
+    pub marks: Vec<Mark>,
 }
 
 /// One learner's runs of one task.
@@ -75,7 +81,7 @@ pub struct Star {
 /// Our runs at one number of steps: median and quartiles, over runs, of the evaluation's mean return.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Point {
-    /// Environment steps.
+    /// Environment steps; in a figure over trajectories the median over the runs of their training episodes.
     pub step: u64,
     /// Median and quartiles over the runs that have an evaluation at this step.
     pub spread: Spread,
@@ -111,7 +117,17 @@ impl Figure {
             .collect();
         let horizon = horizon.unwrap_or(u64::MAX);
         let panels = table::by_task(records).into_iter().filter_map(|(task, _)| panel(task, &all, horizon)).collect();
-        Self { title, learners, panels }
+        Self { title, learners, panels, axis: Axis::Steps }
+    }
+
+    /// The same of courses alone, over training episodes. Where nothing is known of them, there are no panels.
+    #[must_use]
+    pub fn over_trajectories(title: Option<String>, records: &[Record], horizon: Option<u64>) -> Self {
+        let mut figure = Self { axis: Axis::Trajectories, ..Self::new(title, &counted(records, horizon), None) };
+        for panel in &mut figure.panels {
+            panel.marks = courses::marks(&panel.task, Axis::Trajectories);
+        }
+        figure
     }
 
     /// The learner, if there is only one.
@@ -131,6 +147,7 @@ impl Figure {
     pub(super) fn footer(&self) -> String {
         let games = self.panels.iter().filter(|panel| atari::is_game(&panel.task)).count();
         let axes = match games {
+            0 if self.axis == Axis::Trajectories => "return of an episode against training episodes (trajectories)",
             0 => "return of an episode against environment steps",
             _ if games == self.panels.len() => "score against environment steps of 4 frames",
             _ => "return of an episode against environment steps, in games 4 frames each",
@@ -168,6 +185,15 @@ impl Figure {
         }
     }
 
+    /// The legend's words for what the paper's learners took; `None` where no panel says it.
+    pub(super) fn marked(&self) -> Option<String> {
+        let marks = self.panels.iter().map(|panel| &panel.marks).find(|marks| !marks.is_empty())?;
+        let words: Vec<String> =
+            marks.iter().map(|mark| format!("{} {}", mark.algorithm.title(), output::steps(mark.at))).collect();
+        let unit = if self.axis == Axis::Trajectories { "trajectories" } else { "steps" };
+        Some(format!("the paper's walker: {} {unit}", words.join(", ")))
+    }
+
     /// Whether any panel shows the random policy's return.
     pub(super) fn random(&self) -> bool {
         self.panels.iter().any(|panel| panel.random.is_some())
@@ -199,6 +225,14 @@ impl Panel {
     /// The last step of any curve.
     pub(super) fn last_step(&self) -> u64 {
         self.points().map(|point| point.step).max().unwrap_or(0)
+    }
+
+    /// The first step of a logarithmic axis, and its last; `None` of one that is not.
+    pub(super) fn decades(&self) -> Option<(f64, f64)> {
+        let furthest = self.marks.iter().map(|mark| mark.at).max()?;
+        let first = self.points().map(|point| point.step).filter(|&step| step > 0).min().unwrap_or(1);
+        // Room for the last mark's name.
+        Some((10f64.powf((first as f64).log10().floor()), 2.0 * furthest.max(self.last_step()) as f64))
     }
 
     /// The upper end of the return axis: that of the task's scale unless a curve goes beyond it, or what is shown of a game.
@@ -266,7 +300,8 @@ fn panel(task: &str, all: &[Series<'_>], horizon: u64) -> Option<Panel> {
             .and_then(|anchor| published.iter().position(|reference| reference.step == anchor.steps)),
     };
     let human = atari::score(task, "human");
-    Some(Panel { task: task.to_owned(), curves, random: random::mean_return(task), published, level, human })
+    let (random, marks) = (random::mean_return(task), courses::marks(task, Axis::Steps));
+    Some(Panel { task: task.to_owned(), curves, random, published, level, human, marks })
 }
 
 fn references(task: &str) -> Vec<Reference> {
@@ -300,4 +335,32 @@ pub fn points(runs: &[&Record], horizon: u64) -> Vec<Point> {
         steps.entry(evaluation.step).or_default().push(evaluation.mean());
     }
     steps.iter().filter_map(|(&step, means)| Some(Point { step, spread: summary::spread(means)? })).collect()
+}
+
+/// The runs on courses with training episodes in place of steps: where several runs of a series were evaluated at a step, the
+/// median of theirs, so that they stay one point.
+fn counted(records: &[Record], horizon: Option<u64>) -> Vec<Record> {
+    let mut cut: Vec<Record> = records.iter().filter(|record| courses::is_course(&record.task)).cloned().collect();
+    for record in &mut cut {
+        *record = record.until(horizon.unwrap_or(u64::MAX));
+        record.evaluations.retain(|evaluation| evaluation.trajectories.is_some());
+    }
+    let mut counted = Vec::new();
+    for series in series::gather(&cut) {
+        for (_, runs) in table::by_task(series.records) {
+            let mut counts: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+            for evaluation in runs.iter().flat_map(|run| &run.evaluations) {
+                counts.entry(evaluation.step).or_default().extend(evaluation.trajectories.map(|count| count as f64));
+            }
+            for run in runs {
+                let mut run = run.clone();
+                for evaluation in &mut run.evaluations {
+                    let count = counts.get(&evaluation.step).and_then(|counts| summary::spread(counts));
+                    evaluation.step = count.map_or(0, |spread| spread.median as u64);
+                }
+                counted.push(run);
+            }
+        }
+    }
+    counted
 }

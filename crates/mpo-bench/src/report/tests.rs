@@ -23,7 +23,11 @@ fn run(algorithm: Algorithm, task: &str, seed: u64, means: &[f64]) -> Record {
         evaluations: means
             .iter()
             .enumerate()
-            .map(|(index, &mean)| Evaluation { step: 1000 * index as u64, returns: vec![mean] })
+            .map(|(index, &mean)| Evaluation {
+                step: 1000 * index as u64,
+                returns: vec![mean],
+                ..Evaluation::default()
+            })
             .collect(),
         finished: true,
     }

@@ -11,12 +11,12 @@ use crate::{
 };
 
 /// Runs `mpo table`: prints the table (text, or JSON with `--json`) and writes the files asked for. Text and Markdown of
-/// several learners begin with these beside each other. The CSV of two tables is two files.
+/// several learners begin with these beside each other. The CSV of several tables is as many files.
 ///
 /// # Errors
 /// If the folder holds no evaluated run of the suite, or a file cannot be read or written.
 pub fn command(options: &TableOptions) -> anyhow::Result<()> {
-    let rows = chosen(options.suite, rows(&records::find(&options.runs)?))?;
+    let rows = chosen(options.suite, &rows(&records::find(&options.runs)?))?;
     let beside = comparison(&rows);
     let several = beside.lines.len() > 1;
     if let Some(path) = &options.csv {
@@ -39,24 +39,32 @@ pub fn command(options: &TableOptions) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// If there are none.
-fn chosen(suite: Suite, all: Vec<Row>) -> anyhow::Result<Vec<Row>> {
+fn chosen(suite: Suite, all: &[Row]) -> anyhow::Result<Vec<Row>> {
     if all.is_empty() {
         bail!("no run has been evaluated yet: wait for the first line of an eval.csv");
     }
-    let [others, games] = split(&all);
-    let (rows, elsewhere) = match suite {
-        Suite::All => (all, None),
-        Suite::ControlSuite => (others, (!games.is_empty()).then_some("atari")),
-        Suite::Atari => (games, (!others.is_empty()).then_some("control-suite")),
-    };
-    match elsewhere {
-        Some(other) if rows.is_empty() => bail!("none of the runs belongs to this suite: try `mpo table {other}`"),
-        Some(other) => {
-            output::note(&format!("other runs there are shown by `mpo table {other}`, both by `mpo table all`"));
+    let [control, parkour, atari] = split(all);
+    let tables = [
+        (Suite::ControlSuite, "control-suite", control),
+        (Suite::Parkour, "parkour", parkour),
+        (Suite::Atari, "atari", atari),
+    ];
+    let (mut chosen, mut elsewhere) = (Vec::new(), Vec::new());
+    for (table, name, rows) in tables {
+        if suite == Suite::All || suite == table {
+            chosen.extend(rows);
+        } else if !rows.is_empty() {
+            elsewhere.push(format!("`mpo table {name}`"));
         }
-        None => {}
     }
-    Ok(rows)
+    let others = elsewhere.join(" and ");
+    if chosen.is_empty() {
+        bail!("none of the runs belongs to this suite: try {others}");
+    }
+    if !elsewhere.is_empty() {
+        output::note(&format!("other runs there are shown by {others}, all by `mpo table all`"));
+    }
+    Ok(chosen)
 }
 
 /// `out/table.csv` with `-atari` is `out/table-atari.csv`.

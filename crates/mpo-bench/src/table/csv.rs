@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Reference, Row, games, split};
+use super::{Reference, Row, courses, games, split};
 
 #[derive(Serialize)]
 struct Record<'a> {
@@ -29,19 +29,25 @@ struct Record<'a> {
     d4pg_std: Option<f64>,
 }
 
-/// The CSV files that `rows` make, each with what its name ends with before `.csv`: the suite's and the games' columns differ, so
-/// rows of both make two.
+/// The CSV files that `rows` make, each with what its name ends with before `.csv`: the columns of the suite, of courses and of games
+/// differ, so rows of several make several. The first has the plain name.
 #[must_use]
 pub fn csv_files(rows: &[Row]) -> Vec<(&'static str, String)> {
-    let [others, games] = split(rows);
-    match (others.is_empty(), games.is_empty()) {
-        (true, false) => vec![("", games::csv(&games))],
-        (_, true) => vec![("", csv(&others))],
-        (false, false) => vec![("", csv(&others)), ("-atari", games::csv(&games))],
+    let [others, runs, games] = split(rows);
+    let mut files = Vec::new();
+    if !others.is_empty() || rows.is_empty() {
+        files.push(("", csv(&others)));
     }
+    for (suffix, rows, csv) in [("-parkour", runs, courses::csv as fn(&[Row]) -> String), ("-atari", games, games::csv)]
+    {
+        if !rows.is_empty() {
+            files.push((if files.is_empty() { "" } else { suffix }, csv(&rows)));
+        }
+    }
+    files
 }
 
-/// Renders `rows`, which are no games, as CSV with a heading line.
+/// Renders `rows`, which are neither games nor courses, as CSV with a heading line.
 ///
 /// # Panics
 /// Never: writing to memory cannot fail.

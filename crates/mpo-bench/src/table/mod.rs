@@ -3,11 +3,12 @@
 //! A run's score is the mean return over all episodes of its last evaluation; a task's is the median of its runs'
 //! scores, with the interquartile range over runs as spread. Figures are taken over the finished runs. Where a task
 //! has none yet, they are taken over its unfinished runs at the latest evaluation that all of them have reached, and
-//! the row is marked. Games have a table of their own, with other columns: the tasks decide.
+//! the row is marked. Games and parkour's courses have tables of their own, with other columns: the tasks decide.
 
 mod command;
 mod comparison;
 mod control;
+mod courses;
 mod csv;
 mod games;
 mod grid;
@@ -33,7 +34,7 @@ pub use self::{
 };
 use crate::{
     anchors::{self, Anchor},
-    atari, catalogue, random,
+    atari, catalogue, courses as parkour, random,
     records::Record,
     series::{self, Series},
     summary::{self, Spread},
@@ -76,6 +77,26 @@ pub struct Row {
     pub dmpo: Option<Reference>,
     /// Published D4PG at the nearest number of steps.
     pub d4pg: Option<Reference>,
+    /// How far a course was run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub course: Option<Course>,
+}
+
+/// How far a course was run: medians over the runs of means over the episodes of the evaluation that [`Row::median`] is of.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Course {
+    /// Training episodes until that evaluation.
+    pub trajectories: f64,
+    /// Metres from the start at an episode's end.
+    pub distance: f64,
+    /// Obstacles passed.
+    pub obstacles: f64,
+    /// Episodes in which at least one obstacle was passed, of all.
+    pub past_first: f64,
+    /// The random policy's distance.
+    pub random_distance: Option<f64>,
+    /// The random policy's obstacles.
+    pub random_obstacles: Option<f64>,
 }
 
 /// A published figure as the table shows it.
@@ -156,22 +177,46 @@ fn row(task: &str, series: &Series<'_>) -> Option<Row> {
         mpo: anchors::nearest(task, "mpo", steps).map(Reference::from),
         dmpo: anchors::nearest(task, "dmpo", steps).map(Reference::from),
         d4pg: anchors::nearest(task, "d4pg", steps).map(Reference::from),
+        course: course(task, &runs, limit),
     })
 }
 
-/// The rows of the suite's table, which is also that of all tasks that are no games, and those of the games' table.
-#[must_use]
-pub fn split(rows: &[Row]) -> [Vec<Row>; 2] {
-    let (games, others): (Vec<Row>, Vec<Row>) = rows.iter().cloned().partition(|row| atari::is_game(&row.task));
-    [others, games]
+fn course(task: &str, runs: &[&Record], limit: u64) -> Option<Course> {
+    let last: Vec<_> = runs.iter().filter_map(|run| run.final_evaluation(limit)).collect();
+    let progress: Vec<[f64; 3]> = last.iter().filter_map(|evaluation| evaluation.progress()).collect();
+    let trajectories: Vec<f64> =
+        last.iter().filter_map(|evaluation| evaluation.trajectories).map(|count| count as f64).collect();
+    let median = |figures: &[f64]| summary::spread(figures).map(|spread| spread.median);
+    let of = |which: usize| median(&progress.iter().map(|figures| figures[which]).collect::<Vec<_>>());
+    let random = random::of_task(task);
+    Some(Course {
+        trajectories: median(&trajectories)?,
+        distance: of(0)?,
+        obstacles: of(1)?,
+        past_first: of(2)?,
+        random_distance: random.and_then(|baseline| baseline.distance),
+        random_obstacles: random.and_then(|baseline| baseline.obstacles),
+    })
 }
 
-/// The tables for people that `rows` make, with what their columns mean: one of the suite, one of games.
+/// The rows of the suite's table, which is also that of all tasks that are neither games nor courses, of the courses' and of the
+/// games'.
+#[must_use]
+pub fn split(rows: &[Row]) -> [Vec<Row>; 3] {
+    let (games, others): (Vec<Row>, Vec<Row>) = rows.iter().cloned().partition(|row| atari::is_game(&row.task));
+    let (runs, others): (Vec<Row>, Vec<Row>) = others.into_iter().partition(|row| parkour::is_course(&row.task));
+    [others, runs, games]
+}
+
+/// The tables for people that `rows` make, with what their columns mean: one of the suite, one of courses, one of games.
 fn tables(rows: &[Row]) -> Vec<(Grid, String)> {
-    let [others, games] = split(rows);
+    let [others, runs, games] = split(rows);
     let mut tables = Vec::new();
     if !others.is_empty() {
         tables.push((control::grid(&others), control::legend(&others)));
+    }
+    if !runs.is_empty() {
+        tables.push((courses::grid(&runs), courses::legend(&runs)));
     }
     if !games.is_empty() {
         tables.push((games::grid(&games), games::legend(&games)));

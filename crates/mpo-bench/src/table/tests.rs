@@ -19,7 +19,7 @@ fn run_of(algorithm: Algorithm, task: &str, seed: u64, finished: bool, evaluatio
         variant: None,
         evaluations: evaluations
             .iter()
-            .map(|&(step, returns)| Evaluation { step, returns: returns.to_vec() })
+            .map(|&(step, returns)| Evaluation { step, returns: returns.to_vec(), ..Evaluation::default() })
             .collect(),
         finished,
     }
@@ -48,6 +48,7 @@ fn examples() -> Vec<Row> {
         mpo: Some(reference(100_000, 235.5)),
         dmpo: None,
         d4pg: Some(reference(60_000, 300.0)),
+        course: None,
     };
     let humanoid = Row {
         task: "humanoid-run".to_owned(),
@@ -67,6 +68,7 @@ fn examples() -> Vec<Row> {
         mpo: None,
         dmpo: None,
         d4pg: None,
+        course: None,
     };
     vec![walker, humanoid]
 }
@@ -289,7 +291,7 @@ fn games_have_a_table_of_their_own_with_the_best_evaluation() {
 #[test]
 fn a_games_mean_is_over_human_normalised_scores() {
     let all = rows(&mixed());
-    let [others, games] = split(&all);
+    let [others, _, games] = split(&all);
     assert_eq!((others.len(), games.len()), (1, 2));
     let markdown = markdown(&games);
     let line = markdown.lines().find(|line| line.starts_with("| mean of 2 games")).expect("there are two games");
@@ -314,7 +316,7 @@ fn games_export_their_own_fields() {
     let boxing = files[1].1.lines().nth(2).expect("Boxing is the second game");
     assert!(boxing.starts_with("atari/boxing,MPO,mpo,8000,2000,3,true,15.0,7.5,20.0,10.0,5.0,12.5,"), "{boxing}");
     assert!(boxing.contains(",12.1,88.0,98.9,97.8,82.0,"), "{boxing}");
-    assert_eq!(csv_files(&split(&all)[1]), [("", files[1].1.clone())], "games alone need no name of their own");
+    assert_eq!(csv_files(&split(&all)[2]), [("", files[1].1.clone())], "games alone need no name of their own");
 
     let parsed: serde_json::Value = serde_json::from_str(&json(&all)).expect("the export is JSON");
     assert_eq!((&parsed[0]["task"], &parsed[2]["best"]), (&"walker-walk".into(), &15.0.into()));

@@ -12,19 +12,21 @@ use super::{
     trained::{StateNetwork, Trained},
 };
 use crate::{
-    Algorithm, Covariance, Critic, GaussianHead, LayerNormTorso, Layout, LearnerConfig, NetsError, Network,
+    Algorithm, Branch, Covariance, Critic, GaussianHead, LayerNormTorso, Layout, LearnerConfig, NetsError, Network,
     NetworkConfig, Perceptron, PlainTorso, PolicyKind, Threads, Torso, TorsoKind,
 };
 
 /// A layout and the parameters' initial values.
 pub(crate) type Initial = (Layout, Vec<f32>);
 
-/// The widths for which networks are compiled, policy then critic: the paper's for the control suite and for the humanoid,
-/// and the tests'.
+/// The widths for which networks are compiled, policy then critic: the paper's for the control suite and for the humanoid and
+/// parkour, and the tests'.
 macro_rules! widths {
-    ($config:expr, $algorithm:expr, $build:ident :: <$obs:ident, $act:ident, $diagonal:ident, $full:ident>, $seed:expr; $(([$p1:literal, $p2:literal], [$c1:literal, $c2:literal])),* $(,)?) => {
+    ($config:expr, $algorithm:expr, $build:ident :: <$obs:ident, $part:ident, $act:ident, $diagonal:ident, $full:ident>, $seed:expr; $(([$p1:literal, $p2:literal], [$c1:literal, $c2:literal])),* $(,)?) => {
         match ($config.policy_hidden, $config.critic_hidden) {
-            $(([$p1, $p2], [$c1, $c2]) => $build::<$obs, $act, $diagonal, $full, $p1, $p2, $c1, $c2>($config, $algorithm, $seed),)*
+            $(([$p1, $p2], [$c1, $c2]) => {
+                $build::<$obs, $part, $act, $diagonal, $full, $p1, $p2, $c1, $c2>($config, $algorithm, $seed)
+            })*
             (policy, critic) => {
                 return Err(NetsError::Widths {
                     policy,
@@ -48,22 +50,42 @@ pub fn cpu_learner<const OBS: usize, const ACT: usize, const DIAGONAL: usize, co
     config: &LearnerConfig,
     seed: u64,
 ) -> Result<Box<dyn LearnerStep>, NetsError> {
+    branched_learner::<OBS, 0, ACT, DIAGONAL, FULL>(network, config, seed)
+}
+
+/// [`cpu_learner`] with [`Branched`](crate::Branched) networks: after `OBS` numbers of an observation follow `PART` of another kind, which
+/// have a torso of their own, as wide as that of the others. With `PART` 0 there is one torso.
+///
+/// # Errors
+/// As [`cpu_learner`].
+pub fn branched_learner<
+    const OBS: usize,
+    const PART: usize,
+    const ACT: usize,
+    const DIAGONAL: usize,
+    const FULL: usize,
+>(
+    network: &NetworkConfig,
+    config: &LearnerConfig,
+    seed: u64,
+) -> Result<Box<dyn LearnerStep>, NetsError> {
     const { assert!(DIAGONAL == 2 * ACT && FULL == ACT + ACT * (ACT + 1) / 2, "sizes of the head") };
     network.validate()?;
     config.validate()?;
     check_policy(network, config.algorithm)?;
-    let (policy, critic) = widths!(network, config.algorithm, initialise::<OBS, ACT, DIAGONAL, FULL>, seed;
+    let (policy, critic) = widths!(network, config.algorithm, initialise::<OBS, PART, ACT, DIAGONAL, FULL>, seed;
         ([100, 100], [200, 200]),
         ([200, 200], [300, 300]),
         ([32, 32], [32, 32]),
     );
     let networks = train(policy, critic, config, |layout| Network::from_layout(layout, network.torso));
+    let observation = OBS + PART;
     Ok(match config.algorithm {
         Algorithm::Ppo => {
             let actions = GaussianActions::new(GaussianHead::of(ACT, network));
-            Box::new(PpoLearner::new(networks, OBS, actions, config, seed))
+            Box::new(PpoLearner::new(networks, observation, actions, config, seed))
         }
-        _ => Box::new(OffPolicyLearner::new(networks, Sampled::new((OBS, ACT), network, config), config, seed)),
+        _ => Box::new(OffPolicyLearner::new(networks, Sampled::new((observation, ACT), network, config), config, seed)),
     })
 }
 
@@ -101,7 +123,8 @@ fn check_policy(network: &NetworkConfig, algorithm: Algorithm) -> Result<(), Net
     Err(NetsError::Setting { key: "network.policy", value: given.to_owned(), must })
 }
 
-/// `cpu_learner` with the head's sizes computed: `learner_for!(24, 6, &network, &learner, seed)`.
+/// [`cpu_learner`] with the head's sizes computed: `learner_for!(24, 6, &network, &learner, seed)`; or [`branched_learner`]:
+/// `learner_for!(20 + 50, 6, &network, &learner, seed)`.
 ///
 /// ```
 /// let learner = mpo_nets::learner_for!(3, 1, &Default::default(), &Default::default(), 0)?;
@@ -110,6 +133,11 @@ fn check_policy(network: &NetworkConfig, algorithm: Algorithm) -> Result<(), Net
 /// ```
 #[macro_export]
 macro_rules! learner_for {
+    ($observation:literal + $part:literal, $action:literal, $network:expr, $learner:expr, $seed:expr) => {
+        $crate::branched_learner::<$observation, $part, $action, { 2 * $action }, { $action * ($action + 3) / 2 }>(
+            $network, $learner, $seed,
+        )
+    };
     ($observation:literal, $action:literal, $network:expr, $learner:expr, $seed:expr) => {
         $crate::cpu_learner::<$observation, $action, { 2 * $action }, { $action * ($action + 3) / 2 }>(
             $network, $learner, $seed,
@@ -119,6 +147,7 @@ macro_rules! learner_for {
 
 fn initialise<
     const OBS: usize,
+    const PART: usize,
     const ACT: usize,
     const DIAGONAL: usize,
     const FULL: usize,
@@ -135,7 +164,18 @@ fn initialise<
         Torso::LayerNorm => with_torso::<OBS, ACT, DIAGONAL, FULL, P1, P2, C1, C2, LayerNormTorso>,
         Torso::Plain => with_torso::<OBS, ACT, DIAGONAL, FULL, P1, P2, C1, C2, PlainTorso>,
     };
-    build(config, algorithm, seed)
+    let device = Cpu::seed_from_u64(seed);
+    let (policy, critic) = build(config, algorithm, &device);
+    (with_branch::<PART, P1, P2>(policy, &device), with_branch::<PART, C1, C2>(critic, &device))
+}
+
+/// The tensors of a [`Branched`](crate::Branched) network, its two halves compiled apart.
+fn with_branch<const PART: usize, const H1: usize, const H2: usize>(main: Initial, device: &Cpu) -> Initial {
+    if PART == 0 {
+        return main;
+    }
+    let branch = initial::<Branch<PART, H1, H2, f32, Cpu>>(device);
+    (Layout::join(&[("main", &main.0), ("branch", &branch.0)]), [main.1, branch.1].concat())
 }
 
 fn with_torso<
@@ -151,17 +191,16 @@ fn with_torso<
 >(
     config: &NetworkConfig,
     algorithm: Algorithm,
-    seed: u64,
+    device: &Cpu,
 ) -> (Initial, Initial) {
-    let device = Cpu::seed_from_u64(seed);
     let policy = match (config.policy, config.covariance) {
-        (PolicyKind::Deterministic, _) => initial::<Perceptron<OBS, ACT, P1, P2, T, f32, Cpu>>(&device),
-        (_, Covariance::Diagonal) => initial::<Perceptron<OBS, DIAGONAL, P1, P2, T, f32, Cpu>>(&device),
-        (_, Covariance::Full) => initial::<Perceptron<OBS, FULL, P1, P2, T, f32, Cpu>>(&device),
+        (PolicyKind::Deterministic, _) => initial::<Perceptron<OBS, ACT, P1, P2, T, f32, Cpu>>(device),
+        (_, Covariance::Diagonal) => initial::<Perceptron<OBS, DIAGONAL, P1, P2, T, f32, Cpu>>(device),
+        (_, Covariance::Full) => initial::<Perceptron<OBS, FULL, P1, P2, T, f32, Cpu>>(device),
     };
     let critic = match algorithm {
-        Algorithm::Ppo => initial::<Perceptron<OBS, 1, C1, C2, T, f32, Cpu>>(&device),
-        _ => initial::<Critic<OBS, ACT, C1, C2, T, f32, Cpu>>(&device),
+        Algorithm::Ppo => initial::<Perceptron<OBS, 1, C1, C2, T, f32, Cpu>>(device),
+        _ => initial::<Critic<OBS, ACT, C1, C2, T, f32, Cpu>>(device),
     };
     (policy, critic)
 }
@@ -185,11 +224,12 @@ pub fn initial_parameters<M: TensorCollection<f32, Cpu, To<f32, Cpu> = M>>(seed:
     initial::<M>(&Cpu::seed_from_u64(seed))
 }
 
-/// A policy network's places without its module type, for actors, who take their parameters from a learner.
-pub(crate) fn policy_network(observation: usize, head: &GaussianHead, config: &NetworkConfig) -> Network {
+/// A policy network's places without its module type, for actors, who take their parameters from a learner. The last `part`
+/// numbers of an observation have a torso of their own, if there are any.
+pub(crate) fn policy_network(observation: usize, part: usize, head: &GaussianHead, config: &NetworkConfig) -> Network {
     let [h1, h2] = config.policy_hidden;
-    let layout = Layout::from_shapes(&[
-        ("observation", &[h1, observation]),
+    let main = Layout::from_shapes(&[
+        ("observation", &[h1, observation - part]),
         ("torso.bias", &[h1]),
         ("torso.scale", &[h1]),
         ("torso.shift", &[h1]),
@@ -198,5 +238,15 @@ pub(crate) fn policy_network(observation: usize, head: &GaussianHead, config: &N
         ("head.weight", &[head.raw_len(), h2]),
         ("head.bias", &[head.raw_len()]),
     ]);
-    Network::from_layout(&layout, config.torso)
+    if part == 0 {
+        return Network::from_layout(&main, config.torso);
+    }
+    let branch = Layout::from_shapes(&[
+        ("observation", &[h1, part]),
+        ("torso.bias", &[h1]),
+        ("torso.scale", &[h1]),
+        ("torso.shift", &[h1]),
+        ("hidden", &[h2, h1]),
+    ]);
+    Network::from_layout(&Layout::join(&[("main", &main), ("branch", &branch)]), config.torso)
 }

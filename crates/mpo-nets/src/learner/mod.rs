@@ -16,7 +16,7 @@ mod ppo;
 mod trained;
 
 pub(crate) use build::policy_network;
-pub use build::{cpu_learner, initial_parameters};
+pub use build::{branched_learner, cpu_learner, initial_parameters};
 pub use pixels::pixel_learner;
 pub(crate) use pixels::pixel_policy_network;
 

@@ -2,8 +2,7 @@
 
 use super::{Activations, CHUNK_ROWS, FixedParameters, HalfHead, Network, Scratch, Weights, lend, take};
 use crate::{
-    Torso,
-    kernels::{elu, elu_dot, norm_tanh},
+    kernels::elu_dot,
     matmul::{Factor, Start, View, matmul},
     threads::{MOST, part_start},
 };
@@ -19,6 +18,7 @@ struct Part<'a> {
     states: &'a [f32],
     actions: &'a [f32],
     shared: &'a mut [f32],
+    joined: &'a mut [f32],
     first: &'a mut [f32],
     second: &'a mut [f32],
     half: &'a mut [u16],
@@ -91,8 +91,8 @@ impl Network {
         out: &mut [f32],
     ) {
         let [h1, h2] = self.hidden;
-        let [(n_state, _), (n_action, _)] = self.inputs.as_slice() else {
-            panic!("evaluate_actions needs two inputs, not {}", self.inputs.len());
+        let [n_state, n_action] = self.rows.as_slice() else {
+            panic!("evaluate_actions needs two inputs, not {}", self.rows.len());
         };
         assert_eq!(self.output, 1, "evaluate_actions needs a scalar output");
         let count = states.len() / n_state;
@@ -107,7 +107,7 @@ impl Network {
         let mut tasks = [const { None }; MOST];
         for (part, (task, scratch)) in tasks.iter_mut().zip(scratch.iter_mut()).enumerate().take(parts) {
             let (from, to) = (part_start(count, part, parts), part_start(count, part + 1, parts));
-            let Scratch { first, second, shared, half, .. } = scratch;
+            let Scratch { first, second, shared, joined, half, .. } = scratch;
             if half.len() < half_len {
                 half.resize(half_len, 0);
             }
@@ -115,6 +115,7 @@ impl Network {
                 states: &states[from * n_state..to * n_state],
                 actions: &actions[from * samples * n_action..to * samples * n_action],
                 shared: lend(shared, chunk * h1),
+                joined: lend(joined, (self.branches.len() - 1) * chunk * h2),
                 first: lend(first, chunk * samples * h1),
                 second: lend(second, second_len),
                 half: &mut half[..half_len],
@@ -130,7 +131,7 @@ impl Network {
     fn evaluate_part(&self, judge: Judge<'_>, samples: usize, part: &mut Part<'_>) {
         let Judge { parameters: p, weights, half } = judge;
         let [h1, h2] = self.hidden;
-        let [n_state, n_action] = [self.inputs[0].0, self.inputs[1].0];
+        let [n_state, n_action] = [self.rows[0], self.rows[1]];
         let chunk = states_per_chunk(samples);
         let chunks = part
             .states
@@ -139,18 +140,17 @@ impl Network {
             .zip(part.out.chunks_mut(chunk * samples));
         for ((states, actions), out) in chunks {
             let (count, rows) = (states.len() / n_state, out.len());
+            let joined = self.join_states(p, weights, (states, count), part.shared, part.joined);
+            let main = &self.branches[0];
             let shared = &mut part.shared[..count * h1];
-            let bias = Start::Row(&p[self.bias.clone()]);
-            matmul(shared, View::new(states, count, n_state), Factor::Packed(weights.inputs[0]), bias);
+            let bias = Start::Row(&p[main.bias.clone()]);
+            let states = main.weights[0].part(states, n_state, 0, count);
+            matmul(shared, states, Factor::Packed(weights.first[0][0]), bias);
 
             let first = &mut part.first[..rows * h1];
-            let action_weight = Factor::Packed(weights.inputs[1]);
+            let action_weight = Factor::Packed(weights.first[0][1]);
             if samples < LEAST_SAMPLES {
-                for (shared, first) in shared.chunks_exact(h1).zip(first.chunks_exact_mut(samples * h1)) {
-                    for row in first.chunks_exact_mut(h1) {
-                        row.copy_from_slice(shared);
-                    }
-                }
+                repeat_rows(shared, h1, samples, first);
                 matmul(first, View::new(actions, rows, n_action), action_weight, Start::Destination);
             } else {
                 let per_state = shared
@@ -161,19 +161,52 @@ impl Network {
                     matmul(first, View::new(actions, samples, n_action), action_weight, Start::Row(shared));
                 }
             }
-            match self.torso {
-                Torso::Plain => elu(first),
-                Torso::LayerNorm => norm_tanh(first, &p[self.scale.clone()], &p[self.shift.clone()]),
-            }
+            self.activate(p, main, first);
             if let Some(half) = half {
                 half.second.product(first, rows, part.half, part.second);
                 elu_dot(&part.second[..rows * half.head.len()], &half.head, p[self.head_bias.start], out);
                 continue;
             }
             let second = &mut part.second[..rows * h2];
-            let bias = Start::Row(&p[self.second_bias.clone()]);
-            matmul(second, View::new(first, rows, h1), Factor::Packed(weights.second), bias);
+            let from = match joined {
+                None => Start::Row(&p[self.second_bias.clone()]),
+                Some(joined) => {
+                    repeat_rows(joined, h2, samples, second);
+                    Start::Destination
+                }
+            };
+            matmul(second, View::new(first, rows, h1), Factor::Packed(weights.second[0]), from);
             elu_dot(second, &p[self.head.clone()], p[self.head_bias.start], out);
+        }
+    }
+
+    /// What the branches without actions add to the second layer, its bias included, `[count, hidden_1]`; `None` if there is none.
+    fn join_states<'a>(
+        &self,
+        p: &[f32],
+        weights: &Weights<'_>,
+        (states, count): (&[f32], usize),
+        first: &mut [f32],
+        joined: &'a mut [f32],
+    ) -> Option<&'a [f32]> {
+        let [h1, h2] = self.hidden;
+        let first = &mut first[..count * h1];
+        for (b, branch) in self.branches.iter().enumerate().skip(1) {
+            let part = branch.weights[0].part(states, self.rows[0], 0, count);
+            matmul(first, part, Factor::Packed(weights.first[b][0]), Start::Row(&p[branch.bias.clone()]));
+            self.activate(p, branch, first);
+            let from = if b == 1 { Start::Row(&p[self.second_bias.clone()]) } else { Start::Destination };
+            matmul(joined, View::new(first, count, h1), Factor::Packed(weights.second[b]), from);
+        }
+        (self.branches.len() > 1).then(|| &joined[..count * h2])
+    }
+}
+
+/// Each of `rows`, of `width` numbers, `times` times.
+fn repeat_rows(rows: &[f32], width: usize, times: usize, out: &mut [f32]) {
+    for (row, out) in rows.chunks_exact(width).zip(out.chunks_exact_mut(times * width)) {
+        for copy in out.chunks_exact_mut(width) {
+            copy.copy_from_slice(row);
         }
     }
 }

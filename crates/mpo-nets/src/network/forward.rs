@@ -1,9 +1,9 @@
 //! The forward passes: of a batch, whose hidden activations the way back needs, and of one row.
 
-use super::{Activations, CHUNK_ROWS, FixedParameters, Network, Weights, lend, take};
+use super::{Activations, CHUNK_ROWS, FixedParameters, MOST_BRANCHES, Network, TorsoRows, Weights, lend, take};
 use crate::{
     Torso,
-    kernels::{Normalised, affine, elu, norm_tanh, norm_tanh_keep, rows_dot},
+    kernels::{Normalised, affine, elu, norm_tanh_keep, rows_dot},
     matmul::{Factor, Start, View, matmul},
     threads::{MOST, part_start},
 };
@@ -12,9 +12,7 @@ use crate::{
 struct Part<'a> {
     from: usize,
     rows: usize,
-    first: &'a mut [f32],
-    normalised: &'a mut [f32],
-    inverse: &'a mut [f32],
+    torsos: [TorsoRows<'a>; MOST_BRANCHES],
     second: &'a mut [f32],
     out: &'a mut [f32],
 }
@@ -58,29 +56,33 @@ impl Network {
         out: &mut [f32],
     ) {
         let [h1, h2] = self.hidden;
-        assert_eq!(inputs.len(), self.inputs.len(), "inputs of the network");
+        assert_eq!(inputs.len(), self.rows.len(), "inputs of the network");
         let kept = usize::from(self.torso == Torso::LayerNorm);
-        let Activations { threads, first, normalised, inverse, second, scratch, .. } = activations;
+        let Activations { threads, torsos, second, scratch, .. } = activations;
         let parts = Activations::parts(threads, scratch, rows);
-        let mut free = (
-            lend(first, rows * h1),
-            lend(normalised, kept * rows * h1),
-            lend(inverse, kept * rows),
-            lend(second, rows * h2),
-            &mut out[..rows * self.output],
-        );
+        let mut free_torsos: [TorsoRows<'_>; MOST_BRANCHES] = Default::default();
+        for (free, torso) in free_torsos.iter_mut().zip(torsos).take(self.branches.len()) {
+            *free = TorsoRows {
+                first: lend(&mut torso.first, rows * h1),
+                normalised: lend(&mut torso.normalised, kept * rows * h1),
+                inverse: lend(&mut torso.inverse, kept * rows),
+            };
+        }
+        let mut free = (lend(second, rows * h2), &mut out[..rows * self.output]);
         let mut tasks = [const { None }; MOST];
         for (part, task) in tasks.iter_mut().enumerate().take(parts) {
             let (from, to) = (part_start(rows, part, parts), part_start(rows, part + 1, parts));
             let rows = to - from;
+            let mut torsos: [TorsoRows<'_>; MOST_BRANCHES] = Default::default();
+            for (torso, free) in torsos.iter_mut().zip(&mut free_torsos).take(self.branches.len()) {
+                *torso = free.take(rows, h1, kept);
+            }
             *task = Some(Part {
                 from,
                 rows,
-                first: take(&mut free.0, rows * h1),
-                normalised: take(&mut free.1, kept * rows * h1),
-                inverse: take(&mut free.2, kept * rows),
-                second: take(&mut free.3, rows * h2),
-                out: take(&mut free.4, rows * self.output),
+                torsos,
+                second: take(&mut free.0, rows * h2),
+                out: take(&mut free.1, rows * self.output),
             });
         }
         threads.each(&mut tasks[..parts], |task| {
@@ -94,25 +96,27 @@ impl Network {
         for start in (0..part.rows).step_by(CHUNK_ROWS) {
             let end = part.rows.min(start + CHUNK_ROWS);
             let rows = end - start;
-            let first = &mut part.first[start * h1..end * h1];
-            for (k, (x, (size, _))) in inputs.iter().zip(&self.inputs).enumerate() {
-                let x = View::new(&x[(part.from + start) * size..], rows, *size);
-                let from = if k == 0 { Start::Row(&p[self.bias.clone()]) } else { Start::Destination };
-                matmul(first, x, Factor::Packed(weights.inputs[k]), from);
-            }
-            match self.torso {
-                Torso::Plain => elu(first),
-                Torso::LayerNorm => {
-                    let kept = Normalised {
-                        rows: &mut part.normalised[start * h1..end * h1],
-                        inverse: &mut part.inverse[start..end],
-                    };
-                    norm_tanh_keep(first, &p[self.scale.clone()], &p[self.shift.clone()], kept);
-                }
-            }
             let second = &mut part.second[start * h2..end * h2];
-            let from = Start::Row(&p[self.second_bias.clone()]);
-            matmul(second, View::new(first, rows, h1), Factor::Packed(weights.second), from);
+            for (b, (branch, torso)) in self.branches.iter().zip(&mut part.torsos).enumerate() {
+                let first = &mut torso.first[start * h1..end * h1];
+                for (k, weight) in branch.weights.iter().enumerate() {
+                    let x = weight.part(inputs[weight.input], self.rows[weight.input], part.from + start, rows);
+                    let from = if k == 0 { Start::Row(&p[branch.bias.clone()]) } else { Start::Destination };
+                    matmul(first, x, Factor::Packed(weights.first[b][k]), from);
+                }
+                match self.torso {
+                    Torso::Plain => elu(first),
+                    Torso::LayerNorm => {
+                        let kept = Normalised {
+                            rows: &mut torso.normalised[start * h1..end * h1],
+                            inverse: &mut torso.inverse[start..end],
+                        };
+                        norm_tanh_keep(first, &p[branch.scale.clone()], &p[branch.shift.clone()], kept);
+                    }
+                }
+                let from = if b == 0 { Start::Row(&p[self.second_bias.clone()]) } else { Start::Destination };
+                matmul(second, View::new(first, rows, h1), Factor::Packed(weights.second[b]), from);
+            }
             elu(second);
             let out = &mut part.out[start * self.output..end * self.output];
             let bias = &p[self.head_bias.clone()];
@@ -131,15 +135,19 @@ impl Network {
     /// If the network has more than one input or a slice is shorter than its shape.
     pub fn forward_row(&self, p: &[f32], x: &[f32], activations: &mut Activations, out: &mut [f32]) {
         let [h1, h2] = self.hidden;
-        let [(size, place)] = self.inputs.as_slice() else { panic!("forward_row needs one input") };
-        let first = lend(&mut activations.first, h1);
-        affine(&p[place.clone()], &x[..*size], &p[self.bias.clone()], first);
-        match self.torso {
-            Torso::Plain => elu(first),
-            Torso::LayerNorm => norm_tanh(first, &p[self.scale.clone()], &p[self.shift.clone()]),
+        let [len] = self.rows.as_slice() else { panic!("forward_row needs one input") };
+        let x = &x[..*len];
+        let (mut second, mut next) = lend(&mut activations.second, 2 * h2).split_at_mut(h2);
+        second.copy_from_slice(&p[self.second_bias.clone()]);
+        for (branch, torso) in self.branches.iter().zip(&mut activations.torsos) {
+            let first = lend(&mut torso.first, h1);
+            let weight = &branch.weights[0];
+            let part = &x[weight.offset..weight.offset + weight.size];
+            affine(&p[weight.place.clone()], part, &p[branch.bias.clone()], first);
+            self.activate(p, branch, first);
+            affine(&p[branch.second.clone()], first, second, next);
+            (second, next) = (next, second);
         }
-        let second = lend(&mut activations.second, h2);
-        affine(&p[self.second.clone()], first, &p[self.second_bias.clone()], second);
         elu(second);
         affine(&p[self.head.clone()], second, &p[self.head_bias.clone()], &mut out[..self.output]);
     }

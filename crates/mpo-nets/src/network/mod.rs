@@ -9,6 +9,10 @@
 //! `[outputs, inputs]`. The first layer keeps one weight per input, so that a critic computes the state's
 //! part once however many actions it judges ([`Network::evaluate_actions`]).
 //!
+//! A network may have two branches ([`Branched`](crate::Branched)): a state's numbers are then of two kinds, each kind has a torso
+//! of its own, and `second` is the sum over both of `first V^T`. A critic's actions enter by the first branch, so that of the
+//! other everything is computed once per state.
+//!
 //! Every pass takes its rows in chunks that stay in a core's cache from the first product to the last, and divides them
 //! among the [`Threads`] of its [`Activations`].
 
@@ -20,8 +24,9 @@ use std::ops::Range;
 
 use crate::{
     Precision, Torso,
-    layout::Layout,
-    matmul::{HalfLayer, Packed, pack, packed_len},
+    kernels::{elu, norm_tanh},
+    layout::{Entry, Layout},
+    matmul::{HalfLayer, Packed, View, pack, packed_len},
     threads::{MOST, Threads},
 };
 
@@ -34,20 +39,42 @@ const ROWS_PER_THREAD: usize = 16;
 /// The most first weights of a network.
 const MOST_INPUTS: usize = 4;
 
+/// The most torsos side by side.
+const MOST_BRANCHES: usize = 2;
+
 /// The run-time description of a network: its sizes and its parameters' places in the flat buffer.
 #[derive(Clone, Debug)]
 pub struct Network {
-    inputs: Vec<(usize, Range<usize>)>,
+    /// Numbers in a row of each input.
+    rows: Vec<usize>,
+    branches: Vec<Branch>,
     hidden: [usize; 2],
     output: usize,
     torso: Torso,
+    second_bias: Range<usize>,
+    head: Range<usize>,
+    head_bias: Range<usize>,
+    parameters: usize,
+}
+
+/// A torso, and its weight in the second layer. Bias, scale and shift stand side by side.
+#[derive(Clone, Debug)]
+struct Branch {
+    weights: Vec<FirstWeight>,
     bias: Range<usize>,
     scale: Range<usize>,
     shift: Range<usize>,
     second: Range<usize>,
-    second_bias: Range<usize>,
-    head: Range<usize>,
-    head_bias: Range<usize>,
+}
+
+/// A first weight, and the part of an input that it multiplies.
+#[derive(Clone, Debug)]
+struct FirstWeight {
+    input: usize,
+    /// Numbers of the input's rows before the part.
+    offset: usize,
+    size: usize,
+    place: Range<usize>,
 }
 
 /// Hidden activations and scratch of [`Network`]'s passes, and the threads that share them.
@@ -57,12 +84,37 @@ pub struct Network {
 #[derive(Clone, Debug, Default)]
 pub struct Activations {
     threads: Threads,
-    first: Vec<f32>,
-    normalised: Vec<f32>,
-    inverse: Vec<f32>,
+    torsos: [TorsoActivations; MOST_BRANCHES],
     second: Vec<f32>,
     packed: Vec<f32>,
     scratch: Vec<Scratch>,
+}
+
+/// Of one torso: its outputs, and what the way back through its normalisation needs.
+#[derive(Clone, Debug, Default)]
+struct TorsoActivations {
+    first: Vec<f32>,
+    normalised: Vec<f32>,
+    inverse: Vec<f32>,
+}
+
+/// The rows of [`TorsoActivations`] that somebody works on.
+#[derive(Debug, Default)]
+struct TorsoRows<'a> {
+    first: &'a mut [f32],
+    normalised: &'a mut [f32],
+    inverse: &'a mut [f32],
+}
+
+impl TorsoRows<'_> {
+    /// Cuts off the first `rows` rows of `width` units, `kept` (0 or 1) times where the way back needs more.
+    fn take(&mut self, rows: usize, width: usize, kept: usize) -> Self {
+        Self {
+            first: take(&mut self.first, rows * width),
+            normalised: take(&mut self.normalised, kept * rows * width),
+            inverse: take(&mut self.inverse, kept * rows),
+        }
+    }
 }
 
 /// What a thread needs for itself: chunks of activations or their gradients, and its part of the parameters' gradient.
@@ -71,6 +123,7 @@ struct Scratch {
     first: Vec<f32>,
     second: Vec<f32>,
     shared: Vec<f32>,
+    joined: Vec<f32>,
     gradient: Vec<f32>,
     half: Vec<u16>,
 }
@@ -119,16 +172,16 @@ impl FixedParameters {
     }
 
     /// The same, for [`Network::evaluate_actions_fixed`] with a second layer of this precision: the one whose product takes
-    /// most of its time. The other passes, and the other layers, are in `f32` whatever it is.
+    /// most of its time. The other passes, the other layers and networks of two branches are in `f32` whatever it is.
     ///
     /// # Panics
     /// If the buffer is of another length.
     #[must_use]
     pub fn with_precision(network: &Network, parameters: &[f32], precision: Precision) -> Self {
         assert_eq!(parameters.len(), network.parameters(), "parameters of the network");
-        let half = (precision == Precision::Bf16 && network.output == 1).then(|| {
+        let half = (precision == Precision::Bf16 && network.output == 1 && network.branches.len() == 1).then(|| {
             let bias = &parameters[network.second_bias.clone()];
-            let second = HalfLayer::new(&parameters[network.second.clone()], bias, network.hidden[0]);
+            let second = HalfLayer::new(&parameters[network.branches[0].second.clone()], bias, network.hidden[0]);
             HalfHead { head: vec![0.0; second.width()], second }
         });
         let mut fixed = Self { parameters: parameters.to_vec(), packed: Vec::new(), half };
@@ -144,7 +197,7 @@ impl FixedParameters {
         self.parameters.copy_from_slice(parameters);
         network.pack(parameters, &mut self.packed);
         if let Some(half) = &mut self.half {
-            half.second.set(&parameters[network.second.clone()], &parameters[network.second_bias.clone()]);
+            half.second.set(&parameters[network.branches[0].second.clone()], &parameters[network.second_bias.clone()]);
             half.head[..network.hidden[1]].copy_from_slice(&parameters[network.head.clone()]);
         }
     }
@@ -157,10 +210,11 @@ impl FixedParameters {
 }
 
 /// The weights of a forward pass, arranged for the matrix product.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Weights<'a> {
-    inputs: [Packed<'a>; MOST_INPUTS],
-    second: Packed<'a>,
+    /// Of each branch, one per first weight and one in the second layer.
+    first: [[Packed<'a>; MOST_INPUTS]; MOST_BRANCHES],
+    second: [Packed<'a>; MOST_BRANCHES],
     /// Unused by a scalar head, whose product is one sum per row.
     head: Packed<'a>,
 }
@@ -182,44 +236,76 @@ pub(crate) fn take<'a>(slice: &mut &'a mut [f32], len: usize) -> &'a mut [f32] {
     slice.split_off_mut(..len).expect("the caller has lent enough numbers")
 }
 
+impl FirstWeight {
+    /// The part of `rows` rows of an input of `len` numbers each, from `row` on.
+    ///
+    /// # Panics
+    /// If there are fewer rows, or none.
+    fn part<'a>(&self, input: &'a [f32], len: usize, row: usize, rows: usize) -> View<'a> {
+        View::strided(&input[row * len + self.offset..], rows, self.size, len)
+    }
+}
+
 impl Network {
     /// Reads sizes and places from a layout: one to four input weights, `torso.bias`, `torso.scale`, `torso.shift`,
-    /// `hidden.weight`, `hidden.bias`, `head.weight`, `head.bias`, in this order.
+    /// `hidden.weight`, `hidden.bias`, `head.weight`, `head.bias`, in this order. With two branches these names begin with `main.`,
+    /// and `branch.observation`, `branch.torso.bias`, `branch.torso.scale`, `branch.torso.shift`, `branch.hidden` follow.
     ///
     /// # Panics
     /// If the layout is not of that form.
     #[must_use]
     pub fn from_layout(layout: &Layout, torso: Torso) -> Self {
+        let name = |e: &Entry| e.name.strip_prefix("main.").unwrap_or(&e.name).to_owned();
         let entries = layout.entries();
-        let split = entries.iter().position(|e| e.name == "torso.bias").expect("a network has a first bias");
+        let split = entries.iter().position(|e| name(e) == "torso.bias").expect("a network has a first bias");
         let (inputs, rest) = entries.split_at(split);
         assert!((1..=MOST_INPUTS).contains(&inputs.len()), "a network of {} inputs", inputs.len());
-        let names: Vec<&str> = rest.iter().map(|e| e.name.as_str()).collect();
+        let names: Vec<String> = rest.iter().map(name).collect();
+        let (main, branch) = names.split_at(names.len().min(7));
         assert_eq!(
-            names,
+            main,
             ["torso.bias", "torso.scale", "torso.shift", "hidden.weight", "hidden.bias", "head.weight", "head.bias"],
             "tensors of a network"
         );
         let place = |i: usize| rest[i].range.clone();
+        let mut rows: Vec<usize> = inputs.iter().map(|e| e.shape[1]).collect();
+        let weights = inputs.iter().enumerate().map(|(input, e)| {
+            let (size, place) = (e.shape[1], e.range.clone());
+            FirstWeight { input, offset: 0, size, place }
+        });
+        let weights = weights.collect();
+        let mut branches = vec![Branch { weights, bias: place(0), scale: place(1), shift: place(2), second: place(3) }];
+        let hidden = [rest[0].shape[0], rest[4].shape[0]];
+        if !branch.is_empty() {
+            assert_eq!(
+                branch,
+                ["observation", "torso.bias", "torso.scale", "torso.shift", "hidden"]
+                    .map(|name| format!("branch.{name}")),
+                "tensors of a second branch"
+            );
+            assert_eq!([rest[11].shape[1], rest[11].shape[0]], hidden, "widths of a second branch");
+            let (offset, size) = (rows[0], rest[7].shape[1]);
+            rows[0] += size;
+            let weights = vec![FirstWeight { input: 0, offset, size, place: place(7) }];
+            branches.push(Branch { weights, bias: place(8), scale: place(9), shift: place(10), second: place(11) });
+        }
         Self {
-            inputs: inputs.iter().map(|e| (e.shape[1], e.range.clone())).collect(),
-            hidden: [rest[0].shape[0], rest[4].shape[0]],
+            rows,
+            branches,
+            hidden,
             output: rest[6].shape[0],
             torso,
-            bias: place(0),
-            scale: place(1),
-            shift: place(2),
-            second: place(3),
             second_bias: place(4),
             head: place(5),
             head_bias: place(6),
+            parameters: layout.len(),
         }
     }
 
     /// Length of the flat parameter buffer.
     #[must_use]
     pub fn parameters(&self) -> usize {
-        self.head_bias.end
+        self.parameters
     }
 
     /// Numbers in a row of the output.
@@ -244,16 +330,18 @@ impl Network {
     /// The same for [`evaluate_actions`](Self::evaluate_actions), whose state's part is computed once per state.
     #[must_use]
     pub fn evaluate_actions_flops(&self, states: usize, samples: usize) -> usize {
-        let [state, action] = [self.inputs[0].0, self.inputs[1].0];
-        2 * states * (state * self.hidden[0] + samples * (action * self.hidden[0] + self.later_weights()))
+        let [h1, h2] = self.hidden;
+        let per_state = self.rows[0] * h1 + (self.branches.len() - 1) * h1 * h2;
+        2 * states * (per_state + samples * (self.rows[1] * h1 + h1 * h2 + h2 * self.output))
     }
 
     fn first_weights(&self) -> usize {
-        self.inputs.iter().map(|(n, _)| n * self.hidden[0]).sum()
+        self.rows.iter().map(|n| n * self.hidden[0]).sum()
     }
 
     fn later_weights(&self) -> usize {
-        self.hidden[0] * self.hidden[1] + self.hidden[1] * self.output
+        let [h1, h2] = self.hidden;
+        self.branches.len() * h1 * h2 + h2 * self.output
     }
 
     /// Arranges the weights of a forward pass in `buffer`.
@@ -263,10 +351,12 @@ impl Network {
         let mut next = |weight: &Range<usize>, outputs, inputs| {
             pack(&p[weight.clone()], outputs, inputs, take(&mut free, packed_len(outputs, inputs)));
         };
-        for (size, place) in &self.inputs {
-            next(place, h1, *size);
+        for branch in &self.branches {
+            for weight in &branch.weights {
+                next(&weight.place, h1, weight.size);
+            }
+            next(&branch.second, h2, h1);
         }
-        next(&self.second, h2, h1);
         if self.output > 1 {
             next(&self.head, self.output, h2);
         }
@@ -282,18 +372,31 @@ impl Network {
             rest = tail;
             Packed::new(panels, outputs, inputs)
         };
-        let mut inputs = [Packed::default(); MOST_INPUTS];
-        for (packed, (size, _)) in inputs.iter_mut().zip(&self.inputs) {
-            *packed = next(h1, *size);
+        let mut weights = Weights::default();
+        for ((first, second), branch) in weights.first.iter_mut().zip(&mut weights.second).zip(&self.branches) {
+            for (packed, weight) in first.iter_mut().zip(&branch.weights) {
+                *packed = next(h1, weight.size);
+            }
+            *second = next(h2, h1);
         }
-        let second = next(h2, h1);
-        let head = if self.output > 1 { next(self.output, h2) } else { Packed::default() };
-        Weights { inputs, second, head }
+        if self.output > 1 {
+            weights.head = next(self.output, h2);
+        }
+        weights
     }
 
     fn packed_len(&self) -> usize {
         let [h1, h2] = self.hidden;
         let head = if self.output > 1 { packed_len(self.output, h2) } else { 0 };
-        self.inputs.iter().map(|(n, _)| packed_len(h1, *n)).sum::<usize>() + packed_len(h2, h1) + head
+        let first = |branch: &Branch| branch.weights.iter().map(|weight| packed_len(h1, weight.size)).sum::<usize>();
+        self.branches.iter().map(|branch| first(branch) + packed_len(h2, h1)).sum::<usize>() + head
+    }
+
+    /// What follows a branch's first layer.
+    fn activate(&self, p: &[f32], branch: &Branch, first: &mut [f32]) {
+        match self.torso {
+            Torso::Plain => elu(first),
+            Torso::LayerNorm => norm_tanh(first, &p[branch.scale.clone()], &p[branch.shift.clone()]),
+        }
     }
 }
