@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
-use mpo_agent::{Algorithm, Config, Outcome, Parts, Reason, Run};
+use mpo_agent::{Algorithm, Config, Outcome, Parts, Reason};
 
 use crate::{
     catalogue,
