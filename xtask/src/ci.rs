@@ -7,7 +7,7 @@ use std::process::Stdio;
 /// A name for the log, and what is done under it.
 type Step = (&'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     ("format", || process::run(&mut process::cargo(["fmt", "--all", "--check"]))),
     ("tidy", tidy::run),
     ("lints", || process::run(&mut process::cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))),
@@ -15,6 +15,7 @@ const STEPS: [Step; 8] = [
     ("tests of optional features", || {
         process::run(&mut process::cargo(["test", "--package", "mpo-replay", "--features", "mmap"]))
     }),
+    ("distributed training", distributed),
     ("documentation", || {
         process::run(process::cargo(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
     }),
@@ -32,6 +33,14 @@ pub(crate) fn run() -> Result<()> {
         step().with_context(|| name)?;
     }
     Ok(())
+}
+
+/// The feature `mpi`: lints, and jobs of two processes. What it lacks on a bare Debian, `.ci/run` installs.
+fn distributed() -> Result<()> {
+    let feature = ["--package", "mpo-agent", "--package", "mpo-bench", "--features", "mpo-bench/mpi,mpo-agent/mpi"];
+    let clippy = ["clippy"].iter().chain(&feature).chain(&["--all-targets", "--", "-D", "warnings"]);
+    process::run(&mut process::cargo(clippy))?;
+    process::run(&mut process::cargo(["test", "--package", "mpo-bench", "--features", "mpi", "--test", "distributed"]))
 }
 
 /// Every interleaving of the replay buffer's atomics that loom can find. The flag changes the

@@ -62,6 +62,16 @@ impl ParkourPreset {
     }
 }
 
+impl Experiment {
+    fn how(&self) -> &How {
+        match self {
+            Self::ControlSuite(options) => &options.how,
+            Self::Atari(options) => &options.how,
+            Self::Parkour(options) => &options.how,
+        }
+    }
+}
+
 /// How much of the experiment on games to run.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Atari {
@@ -128,6 +138,12 @@ struct How {
     /// Runs at a time; the default is one per processor.
     #[arg(long, value_name = "N")]
     jobs: Option<u32>,
+    /// Train one run after another, each by N processes of an MPI job: see docs/distributed.md.
+    #[arg(long, value_name = "N", conflicts_with_all = ["jobs", "dry_run"])]
+    workers: Option<u32>,
+    /// What starts them, words apart by spaces, in place of `mpirun -np N`.
+    #[arg(long, value_name = "COMMAND", requires = "workers")]
+    launcher: Option<String>,
 }
 
 /// The figures that there are experiments for.
@@ -174,7 +190,11 @@ pub(crate) fn run(experiment: &Experiment) -> Result<()> {
             parkour(options)
         }
     };
-    process::run(&mut process::cargo(["build", "--release", "--package", "mpo-bench"]))?;
+    let mut build = process::cargo(["build", "--release", "--package", "mpo-bench"]);
+    if experiment.how().workers.is_some() {
+        build.args(["--features", "mpi"]);
+    }
+    process::run(&mut build)?;
     become_child(&mut command)
 }
 
@@ -205,13 +225,20 @@ fn parkour(options: &Parkour) -> Command {
     command("parkour", options.preset.name(), tasks, &options.how)
 }
 
-/// `mpo experiment` on a preset's file.
+/// `mpo experiment` on a preset's file, by the processes of an MPI job where several workers are asked for.
 fn command(experiment: &str, preset: &str, tasks: Option<String>, how: &How) -> Command {
     let runs = how.runs.as_deref().map_or_else(|| format!("runs/{experiment}-{preset}").into(), from_root);
-    // Cargo may be configured to build elsewhere; the variable is its own.
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| process::root().join("target"), PathBuf::from);
-    let program = target.join("release").join(format!("mpo{}", std::env::consts::EXE_SUFFIX));
-    let mut command = Command::new(program);
+    let program = process::target().join("release").join(format!("mpo{}", std::env::consts::EXE_SUFFIX));
+    let mut command = match how.workers {
+        None => Command::new(program),
+        Some(workers) => {
+            let launcher = how.launcher.clone().unwrap_or_else(|| format!("mpirun -np {workers}"));
+            let mut words = launcher.split_whitespace();
+            let mut command = Command::new(words.next().unwrap_or("mpirun"));
+            command.args(words).arg(program);
+            command
+        }
+    };
     command.current_dir(process::root()).arg("experiment").arg(format!("experiments/{experiment}/{preset}.toml"));
     command.arg("--runs").arg(runs);
     if let Some(tasks) = tasks {
@@ -225,6 +252,9 @@ fn command(experiment: &str, preset: &str, tasks: Option<String>, how: &How) -> 
     }
     if how.dry_run {
         command.arg("--dry-run");
+    }
+    if how.workers.is_some() {
+        command.arg("--distributed");
     }
     command
 }
@@ -302,8 +332,19 @@ mod tests {
     }
 
     #[test]
+    fn several_workers_are_a_job_of_a_launcher() {
+        let shown = |how| process::show(&control_suite(&ControlSuite { how, ..options() }));
+        let program = shown(How::default()).replacen("mpo ", "", 1);
+        let four = shown(How { workers: Some(4), ..How::default() });
+        assert!(four.starts_with("mpirun -np 4 ") && four.ends_with(&format!("mpo {program} --distributed")), "{four}");
+        let slurm = shown(How { workers: Some(4), launcher: Some("srun -n 4".to_owned()), ..How::default() });
+        assert!(slurm.starts_with("srun -n 4 ") && slurm.ends_with(&format!("mpo {program} --distributed")), "{slurm}");
+    }
+
+    #[test]
     fn every_option_reaches_the_experiment() {
-        let how = || How { seeds: Some(3), dry_run: true, runs: Some("/elsewhere".into()), jobs: Some(4) };
+        let how =
+            || How { seeds: Some(3), dry_run: true, runs: Some("/elsewhere".into()), jobs: Some(4), ..How::default() };
         let options =
             ControlSuite { preset: Preset::Paper, figure: None, tasks: Some("walker-*".to_owned()), how: how() };
         assert_eq!(

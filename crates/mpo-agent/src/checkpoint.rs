@@ -4,6 +4,9 @@
 //! under a temporary name, every file is on the disk before the manifest with their hashes is, and the
 //! directory takes its name last. So whatever interrupts the writing, a full disk or a killed process,
 //! the checkpoints before it are untouched, and a damaged one is recognised.
+//!
+//! Several workers write it in two phases: each but the first fills a directory `worker-K` of its own in it, manifest included,
+//! and once all have, the first lists their manifests in its own and gives the whole its name.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,6 +16,7 @@ use mpo_replay::ReplayBuffer;
 use serde::{Deserialize, Serialize};
 
 use crate::AgentError;
+use crate::distributed::Workers;
 use crate::error::AtPath;
 use crate::files::{self, Fingerprint};
 use crate::records::{Reason, Warning};
@@ -123,13 +127,39 @@ impl Checkpoints {
         &self.directory
     }
 
-    /// Writes a checkpoint and removes all but the newest. On an error the older ones stay as they are.
-    pub(crate) fn write(&self, state: &RunState, learner: &[u8], replay: &ReplayBuffer) -> Result<PathBuf, AgentError> {
-        let path = self.directory.join(format!("{:09}", state.counters.step));
+    /// Writes this worker's part of a checkpoint and, in the first, removes all but the newest once all parts are written. On an
+    /// error the older ones stay as they are.
+    pub(crate) fn write(
+        &self,
+        state: &RunState,
+        learner: &[u8],
+        replay: &ReplayBuffer,
+        workers: &mut dyn Workers,
+    ) -> Result<PathBuf, AgentError> {
+        let path = self.path(state.counters.step);
         let temporary = self.directory.join(".writing");
+        if !workers.is_first() {
+            workers.wait()?;
+            let part = part(&temporary, workers.rank());
+            let files = fill(&part, state, learner, replay)?;
+            seal(&part, files)?;
+            workers.wait()?;
+            return Ok(path);
+        }
         fs::create_dir_all(&self.directory).at("create the directory", &self.directory)?;
         remove(&temporary)?;
-        fill(&temporary, state, learner, replay).inspect_err(|_| {
+        fs::create_dir(&temporary).at("create the directory", &temporary)?;
+        workers.wait()?;
+        let filled = fill(&temporary, state, learner, replay).and_then(|mut files| {
+            workers.wait()?;
+            for rank in 1..workers.workers() {
+                let name = part_manifest(rank);
+                let file = temporary.join(&name);
+                files.insert(name, files::fingerprint(&file).at("read", &file)?);
+            }
+            seal(&temporary, files)
+        });
+        filled.inspect_err(|_| {
             // A full disk is the likeliest cause: give the space back. The error itself is what matters.
             let _ = fs::remove_dir_all(&temporary);
         })?;
@@ -158,6 +188,19 @@ impl Checkpoints {
         Err(AgentError::NoValidCheckpoint { path: self.directory.clone(), reasons: reasons.join("; ") })
     }
 
+    /// A worker's part of the checkpoint at `step`, which the first one has verified.
+    pub(crate) fn part(&self, step: u64, rank: usize) -> Result<Checkpoint, AgentError> {
+        let path = part(&self.path(step), rank);
+        match read_state(&path) {
+            Ok(state) => Ok(Checkpoint { path, state }),
+            Err(reasons) => Err(AgentError::NoValidCheckpoint { path, reasons }),
+        }
+    }
+
+    fn path(&self, step: u64) -> PathBuf {
+        self.directory.join(format!("{step:09}"))
+    }
+
     /// Steps and paths, oldest first.
     fn list(&self) -> Result<Vec<(u64, PathBuf)>, AgentError> {
         if !self.directory.exists() {
@@ -182,9 +225,24 @@ impl Checkpoints {
     }
 }
 
-/// Writes a checkpoint's files, the manifest last, into the new directory `path`.
-fn fill(path: &Path, state: &RunState, learner: &[u8], replay: &ReplayBuffer) -> Result<(), AgentError> {
-    fs::create_dir(path).at("create the directory", path)?;
+/// The directory of a worker that is not the first.
+fn part(checkpoint: &Path, rank: usize) -> PathBuf {
+    checkpoint.join(format!("worker-{rank}"))
+}
+
+/// Its manifest, as the first worker's lists it.
+fn part_manifest(rank: usize) -> String {
+    format!("worker-{rank}/{MANIFEST}")
+}
+
+/// Writes a worker's files, all but the manifest, into its directory, and returns what the manifest will say.
+fn fill(
+    path: &Path,
+    state: &RunState,
+    learner: &[u8],
+    replay: &ReplayBuffer,
+) -> Result<BTreeMap<String, Fingerprint>, AgentError> {
+    fs::create_dir_all(path).at("create the directory", path)?;
     let mut fingerprints = BTreeMap::new();
     let mut write = |name: &str, bytes: &[u8]| {
         let file = path.join(name);
@@ -199,23 +257,36 @@ fn fill(path: &Path, state: &RunState, learner: &[u8], replay: &ReplayBuffer) ->
         replay.save(out).map_err(|source| AgentError::ReplayFile { action: "write", path: file.clone(), source })
     })?;
     fingerprints.insert(REPLAY.to_owned(), print);
-    let manifest = Manifest { format: FORMAT, files: fingerprints };
+    Ok(fingerprints)
+}
+
+/// Writes the manifest.
+fn seal(path: &Path, files: BTreeMap<String, Fingerprint>) -> Result<(), AgentError> {
+    let manifest = Manifest { format: FORMAT, files };
     let file = path.join(MANIFEST);
     files::write_synced(&file, |out| out.write_all(&json(&manifest)).at("write", &file))?;
     files::sync_directory(path)
 }
 
-/// Reads a checkpoint's state if every file is what the manifest says.
+fn read(path: &Path, name: &str) -> Result<Vec<u8>, String> {
+    fs::read(path.join(name)).map_err(|error| format!("{name} cannot be read: {error}"))
+}
+
+fn read_state(path: &Path) -> Result<RunState, String> {
+    serde_json::from_slice(&read(path, RUN)?).map_err(|error| format!("{RUN} is damaged: {error}"))
+}
+
+/// Reads a checkpoint's state if every file, those of all workers, is what the manifests say.
 fn verify(path: &Path) -> Result<RunState, String> {
-    let read = |name: &str| fs::read(path.join(name)).map_err(|error| format!("{name} cannot be read: {error}"));
     let manifest: Manifest =
-        serde_json::from_slice(&read(MANIFEST)?).map_err(|error| format!("{MANIFEST} is damaged: {error}"))?;
+        serde_json::from_slice(&read(path, MANIFEST)?).map_err(|error| format!("{MANIFEST} is damaged: {error}"))?;
     if manifest.format != FORMAT {
         return Err(format!("it has format {}, this program reads {FORMAT}", manifest.format));
     }
-    for name in [LEARNER, REPLAY, RUN] {
-        let expected = manifest.files.get(name);
-        let expected = expected.ok_or_else(|| format!("{MANIFEST} does not list {name}"))?;
+    if let Some(missing) = [LEARNER, REPLAY, RUN].into_iter().find(|name| !manifest.files.contains_key(*name)) {
+        return Err(format!("{MANIFEST} does not list {missing}"));
+    }
+    for (name, expected) in &manifest.files {
         let found = files::fingerprint(&path.join(name)).map_err(|error| format!("{name} cannot be read: {error}"))?;
         if found.bytes != expected.bytes {
             return Err(format!("{name} has {} bytes instead of {}", found.bytes, expected.bytes));
@@ -224,7 +295,11 @@ fn verify(path: &Path) -> Result<RunState, String> {
             return Err(format!("{name} has another SHA-256 than when it was written"));
         }
     }
-    serde_json::from_slice(&read(RUN)?).map_err(|error| format!("{RUN} is damaged: {error}"))
+    let state = read_state(path)?;
+    for rank in (1..).take_while(|&rank| manifest.files.contains_key(&part_manifest(rank))) {
+        verify(&part(path, rank)).map_err(|reason| format!("worker-{rank}: {reason}"))?;
+    }
+    Ok(state)
 }
 
 fn remove(path: &Path) -> Result<(), AgentError> {

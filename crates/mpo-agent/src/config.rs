@@ -74,6 +74,13 @@ pub struct TrainingConfig {
     /// Actors beside the learner, each in a thread of its own with an environment of its own. With 0, acting and learning
     /// take turns on one thread, and the run repeats itself bit for bit; with more, threads race and it does not.
     pub actors: usize,
+    /// Processes that train together, each with an environment and a replay of its own, its batches a part of every update.
+    /// `mpo train --distributed` sets it. Steps are counted over all of them; the ratio of updates to steps is that of each.
+    #[serde(skip_serializing_if = "is_one")]
+    pub workers: usize,
+    /// How their gradients become one.
+    #[serde(skip_serializing_if = "Reduction::is_default")]
+    pub reduction: Reduction,
     /// Steps between two copies of the learner's policy into an actor within an episode; 0 copies
     /// only at an episode's beginning.
     pub policy_refresh_steps: u64,
@@ -89,6 +96,30 @@ pub struct TrainingConfig {
     /// Ends the run early when an evaluation's mean return reaches this.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_at_return: Option<f64>,
+}
+
+/// How the gradients of several workers become one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reduction {
+    /// MPI's all-reduce, in whatever order of summation is fastest.
+    #[default]
+    AllReduce,
+    /// A sum in the order of ranks, by the first worker for all: the same bits on every machine and network.
+    RankOrder,
+}
+
+impl Reduction {
+    /// What a run of one worker has, in whose `config.toml` it does not stand.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_one(count: &usize) -> bool {
+    *count == 1
 }
 
 impl Default for Config {
@@ -124,6 +155,8 @@ impl Default for TrainingConfig {
             warmup_steps: 1_000,
             updates_per_step: 0.5,
             actors: 0,
+            workers: 1,
+            reduction: Reduction::default(),
             policy_refresh_steps: 0,
             evaluation_period: 10_000,
             evaluation_episodes: 10,
@@ -290,6 +323,7 @@ impl Config {
             ("replay.capacity", self.replay.capacity as u64),
             ("replay.sequences", self.replay.sequences as u64),
             ("replay.steps", self.replay.steps as u64),
+            ("training.workers", training.workers as u64),
             ("training.evaluation_period", training.evaluation_period),
             ("training.evaluation_episodes", training.evaluation_episodes as u64),
             ("training.checkpoint_period", training.checkpoint_period),
@@ -313,6 +347,10 @@ impl Config {
         }
         if training.actors > 0 && self.learner.algorithm == Algorithm::Ppo {
             let problem = "must be 0 for ppo, whose rounds of acting and learning take turns";
+            return Err(value("training.actors", training.actors, problem));
+        }
+        if training.actors > 0 && training.workers > 1 {
+            let problem = "must be 0 with several workers, who make their updates in step with each other";
             return Err(value("training.actors", training.actors, problem));
         }
         if training.reward_clip.is_some_and(|bound| !(bound.is_finite() && bound > 0.0)) {

@@ -117,6 +117,35 @@ pub enum AgentError {
         /// The directory.
         path: PathBuf,
     },
+    /// A run of several workers was opened by another number of them.
+    #[error(
+        "the run has training.workers = {expected}, but {found} {} here; start it as \
+         `mpirun -np {expected} mpo train ... --distributed`, or begin another run",
+        if *found == 1 { "is" } else { "are" }
+    )]
+    WorkerCount {
+        /// Workers that the settings ask for.
+        expected: usize,
+        /// Workers that there are.
+        found: usize,
+    },
+    /// Networks that should be the same in all workers are not.
+    #[error(
+        "after update {update} the networks of worker {worker} differ from the first's; the last checkpoint is from before. \
+         Workers must run one build on processors of one kind: check both, then resume"
+    )]
+    WorkersDiffer {
+        /// Updates made.
+        update: u64,
+        /// The first one that differs.
+        worker: usize,
+    },
+    /// MPI cannot be used.
+    #[error("MPI cannot be used: {reason}")]
+    MpiRefused {
+        /// Why.
+        reason: &'static str,
+    },
     /// An actor gave up its episode because another thread of the run had failed; that one's error is the one reported.
     #[error("an actor stopped because another thread of the run failed")]
     Abandoned,

@@ -1,6 +1,6 @@
 //! Sampling from the replay and updating the networks.
 
-use mpo_nets::{BatchView, Demand, LearnerStep, UpdateStats};
+use mpo_nets::{Alone, BatchView, Demand, GradientReducer, LearnerStep, UpdateStats};
 use mpo_replay::{Batch, ReplayBuffer};
 
 use crate::AgentError;
@@ -45,22 +45,40 @@ impl Learner {
     /// # Errors
     /// [`AgentError::Replay`] when the buffer is empty; [`AgentError::Learner`] when a loss is not finite.
     pub fn update(&mut self, replay: &ReplayBuffer) -> Result<UpdateStats, AgentError> {
-        replay.sample(&mut self.stream, self.sequences, self.steps, &mut self.batch)?;
-        self.learn()
+        self.update_with(replay, &mut Alone)
     }
 
-    /// One round of updates on the newest `transitions` transitions, whole episodes in their order.
+    /// [`update`](Self::update) together with other workers, each on a batch of its own.
     ///
     /// # Errors
-    /// [`AgentError::Replay`] when the buffer holds fewer; [`AgentError::Learner`] when a loss is not finite.
-    pub fn update_on_newest(&mut self, replay: &ReplayBuffer, transitions: usize) -> Result<UpdateStats, AgentError> {
-        replay.latest(transitions, transitions, &mut self.batch)?;
-        self.learn()
+    /// As [`update`](Self::update), and [`AgentError::Learner`] when another worker is gone.
+    pub fn update_with(
+        &mut self,
+        replay: &ReplayBuffer,
+        workers: &mut dyn GradientReducer,
+    ) -> Result<UpdateStats, AgentError> {
+        replay.sample(&mut self.stream, self.sequences, self.steps, &mut self.batch)?;
+        self.learn(workers)
     }
 
-    fn learn(&mut self) -> Result<UpdateStats, AgentError> {
+    /// One round of updates on the newest `transitions` transitions, whole episodes in their order, together with other workers.
+    ///
+    /// # Errors
+    /// [`AgentError::Replay`] when the buffer holds fewer; [`AgentError::Learner`] when a loss is not finite or another worker
+    /// is gone.
+    pub fn update_on_newest(
+        &mut self,
+        replay: &ReplayBuffer,
+        transitions: usize,
+        workers: &mut dyn GradientReducer,
+    ) -> Result<UpdateStats, AgentError> {
+        replay.latest(transitions, transitions, &mut self.batch)?;
+        self.learn(workers)
+    }
+
+    fn learn(&mut self, workers: &mut dyn GradientReducer) -> Result<UpdateStats, AgentError> {
         let batch = &self.batch;
-        Ok(self.step.update(&BatchView {
+        let view = BatchView {
             lengths: &batch.lengths,
             observations: &batch.observations,
             actions: &batch.actions,
@@ -69,7 +87,14 @@ impl Learner {
             log_probs: &batch.log_probs,
             frames: &batch.frames,
             discrete_actions: &batch.discrete_actions,
-        })?)
+        };
+        Ok(self.step.update_with(&view, workers)?)
+    }
+
+    /// A hash of all that must be equal in all workers between updates.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        self.step.fingerprint()
     }
 
     /// Updates made since the networks were initialised.

@@ -13,7 +13,7 @@
 //! | `eval.csv` | an [`EvaluationRow`] per evaluation episode |
 //! | `timing.csv` | a [`TimingRow`] per training episode |
 //! | `events.out.tfevents.*` | the same for TensorBoard ([`tensorboard`]) |
-//! | `checkpoints/NNNNNNNNN/` | the last two checkpoints, by environment step |
+//! | `checkpoints/NNNNNNNNN/` | the last two checkpoints, by environment step; `worker-K/` in them is another worker's part |
 //! | `done.json` | step and [`Reason`], once the run has ended |
 //!
 //! Clocks feed `timing.csv`, the times in `provenance.json` and TensorBoard's wall times, and decide
@@ -26,6 +26,7 @@ pub mod tensorboard;
 mod actor;
 mod checkpoint;
 mod config;
+mod distributed;
 mod environment_loop;
 mod error;
 mod evaluator;
@@ -39,12 +40,15 @@ mod seeds;
 mod shapes;
 
 pub use actor::{Actor, Decision};
-pub use config::{Config, Profile, ReplayConfig, TrainingConfig};
+pub use config::{Config, Profile, Reduction, ReplayConfig, TrainingConfig};
+pub use distributed::{LocalWorkers, Workers};
+#[cfg(feature = "mpi")]
+pub use distributed::{Mpi, MpiWorkers};
 pub use environment_loop::{EnvironmentLoop, Episode};
 pub use error::AgentError;
 pub use evaluator::Evaluator;
 pub use learner::Learner;
-pub use mpo_nets::Algorithm;
+pub use mpo_nets::{Algorithm, Alone};
 pub use provenance::{Process, Provenance};
 pub use records::{
     EpisodeRow, EvaluationRow, EvaluationSummary, Observer, Outcome, ProgressRow, Reason, Silent, TimingRow, Warning,

@@ -1,6 +1,7 @@
 //! A run: training from a directory, into a directory, interrupted and resumed at will.
 
 mod concurrent;
+mod lockstep;
 mod open;
 mod policy;
 mod training;
@@ -13,6 +14,7 @@ use mpo_replay::{ReplayBuffer, TrajectoryWriter};
 
 use crate::checkpoint::{Checkpoints, Counters};
 use crate::config::Config;
+use crate::distributed::Workers;
 use crate::environment_loop::EnvironmentLoop;
 use crate::evaluator::Evaluator;
 use crate::learner::Learner;
@@ -108,6 +110,9 @@ impl std::fmt::Debug for Parts {
 /// `done.json`. Raising `steps` in `config.toml` and resuming takes it further; any other change of
 /// the settings is refused.
 ///
+/// Several [`Workers`] make a run together, in one directory that all of them see: each opens it with
+/// [`Run::create_among`] or [`Run::resume_among`] and calls [`Run::train`].
+///
 /// ```no_run
 /// use mpo_agent::{Config, Profile, Run, Silent};
 ///
@@ -126,7 +131,9 @@ pub struct Run {
     evaluator: Evaluator,
     learner: Learner,
     replay: ReplayBuffer,
-    logs: Logs,
+    /// The first worker's; the others write none.
+    logs: Option<Logs>,
+    workers: Box<dyn Workers>,
     counters: Counters,
     finished: Option<Reason>,
     evaluation: Option<EvaluationSummary>,
@@ -136,8 +143,8 @@ pub struct Run {
     warnings_told: usize,
     /// Set while training: an error leaves an unfinished episode in memory.
     failed: bool,
-    /// Held, not read; a killed process's lock is released by the operating system.
-    _lock: open::Lock,
+    /// Held, not read, by the first worker; a killed process's lock is released by the operating system.
+    _lock: Option<open::Lock>,
 }
 
 /// An actor in its environment, with its lane of the replay.

@@ -23,13 +23,21 @@ pub type Stream = Xoshiro256PlusPlus;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seeds {
     root: u64,
+    worker: u64,
 }
 
 impl Seeds {
     /// Streams of the root seed `root`.
     #[must_use]
     pub const fn new(root: u64) -> Self {
-        Self { root }
+        Self { root, worker: 0 }
+    }
+
+    /// The streams of the same names of one of several workers: independent of each other's, the first's being those of a run
+    /// alone.
+    #[must_use]
+    pub const fn of_worker(self, rank: usize) -> Self {
+        Self { worker: rank as u64, ..self }
     }
 
     /// The stream called `name`, at its beginning.
@@ -56,6 +64,11 @@ impl Seeds {
         let mut hash = Sha256::new();
         hash.update(self.root.to_le_bytes());
         hash.update(name.as_bytes());
+        if self.worker > 0 {
+            // No name holds this byte.
+            hash.update([0xff]);
+            hash.update(self.worker.to_le_bytes());
+        }
         hash.finalize().into()
     }
 }
@@ -98,6 +111,16 @@ mod tests {
             let tolerance = 4.0 * f64::sqrt(variance / draws.len() as f64);
             assert!((moment(k) - expected).abs() < tolerance, "moment {k} is {}", moment(k));
         }
+    }
+
+    #[test]
+    fn every_worker_has_streams_of_its_own() {
+        let seed = |rank, name: &str| Seeds::new(5).of_worker(rank).seed_u64(name);
+        assert_eq!(seed(0, "actor"), Seeds::new(5).seed_u64("actor"));
+        let mut all: Vec<u64> = (0..100).flat_map(|rank| ["actor", "replay"].map(|name| seed(rank, name))).collect();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), 200);
     }
 
     #[test]

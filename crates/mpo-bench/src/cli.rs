@@ -22,6 +22,8 @@ pub struct Cli {
 pub enum Command {
     /// Train an agent on one task, or go on with an interrupted run
     Train(TrainOptions),
+    /// Train, and take the run up again from its newest checkpoint whenever it fails or hangs
+    Supervise(SuperviseOptions),
     /// Play episodes with a run's newest checkpoint, without exploration
     Eval(EvalOptions),
     /// Film an episode of a run's newest policy, or take a picture of it
@@ -75,6 +77,53 @@ pub struct TrainOptions {
     /// How many of the runs train side by side
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = parse_count)]
     pub jobs: usize,
+    /// Train together with the other processes of an MPI job, as in mpirun -np 4 mpo train TASK --distributed
+    #[arg(long, conflicts_with_all = ["seeds", "jobs"])]
+    pub distributed: bool,
+    /// How the processes' gradients become one [default: the settings' own, all_reduce]
+    #[arg(long, value_enum, value_name = "NAME", requires = "distributed", conflicts_with = "resume")]
+    pub reduction: Option<ReductionName>,
+}
+
+/// How the gradients of several processes become one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum ReductionName {
+    /// MPI's all-reduce: the fastest
+    AllReduce,
+    /// A sum in the order of ranks: the same bits in every run of the same seed
+    RankOrder,
+}
+
+impl ReductionName {
+    /// The value of the setting `training.reduction`.
+    #[must_use]
+    pub fn setting(self) -> &'static str {
+        match self {
+            Self::AllReduce => "all_reduce",
+            Self::RankOrder => "rank_order",
+        }
+    }
+}
+
+/// `mpo supervise`
+#[derive(Args, Debug)]
+pub struct SuperviseOptions {
+    /// Run directory to make, or to go on with
+    #[arg(long, value_name = "DIR")]
+    pub run: PathBuf,
+    /// What starts the processes of a distributed run, words apart by spaces: --launcher 'mpirun -np 4'
+    #[arg(long, value_name = "COMMAND")]
+    pub launcher: Option<String>,
+    /// How many times a failed run is taken up again
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub restarts: u32,
+    /// Seconds without a finished episode, after the first, that count as a failure
+    #[arg(long, value_name = "S", default_value_t = 600.0, value_parser = parse_seconds)]
+    pub patience: f64,
+    /// What `mpo train` shall be told, but --run, --resume and --distributed: control/cheetah-run --steps 100000
+    #[arg(last = true, required = true, value_name = "TRAIN ARGUMENTS")]
+    pub arguments: Vec<String>,
 }
 
 /// `mpo eval`
@@ -203,6 +252,9 @@ pub struct ExperimentOptions {
     /// How many runs train side by side [default: one per processor]
     #[arg(long, value_name = "N", value_parser = parse_count)]
     pub jobs: Option<usize>,
+    /// Train one run after another, each together with the other processes of an MPI job, as in mpirun -np 4 mpo experiment
+    #[arg(long, conflicts_with_all = ["jobs", "dry_run"])]
+    pub distributed: bool,
     /// Seeds per task, in place of the file's
     #[arg(long, value_name = "N", value_parser = parse_seed_count)]
     pub seeds: Option<u64>,

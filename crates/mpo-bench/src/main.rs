@@ -9,7 +9,7 @@ use mpo_bench::{
     cli::{Cli, Command},
     eval, experiment,
     interrupt::Ending,
-    output, play, plot, random, table, tasks, train,
+    output, play, plot, random, supervise, table, tasks, train,
 };
 
 fn main() -> ExitCode {
@@ -26,6 +26,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<Ending> {
     match command {
         Command::Train(options) => return train::command(&options),
+        Command::Supervise(options) => return supervise::command(&options),
         Command::Experiment(options) => return experiment::command(&options),
         Command::Eval(options) => eval::command(&options)?,
         Command::Play(options) => play::command(&options)?,

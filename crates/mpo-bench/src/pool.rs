@@ -13,10 +13,10 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow, bail};
-use mpo_agent::{Config, Outcome, Parts, Reason, Run};
+use mpo_agent::{Config, Outcome, Parts, Reason, Run, Workers};
 use toml::Value;
 
-use crate::progress::Progress;
+use crate::{crew::Crew, progress::Progress};
 
 /// Makes the environment and learner factories of one run.
 pub type MakeParts = fn() -> Parts;
@@ -60,18 +60,24 @@ pub enum Ended {
     Failed(anyhow::Error),
 }
 
-/// Trains `jobs` in their order, `workers` at a time. A run that fails does not stop the others. Once `stop` is set,
-/// runs under way end with their episode and no other begins.
+/// Trains `jobs` in their order, `at_a_time`, each by the whole crew. A run that fails does not stop the others, unless the crew is an
+/// MPI job. Once `stop` is set, runs under way end with their episode and no other begins.
 ///
 /// # Panics
 /// If a run panics, once the others have ended.
-pub fn train(jobs: &[Job], workers: usize, progress: &Progress, stop: &AtomicBool, parts: MakeParts) -> Vec<Ended> {
+pub fn train(
+    jobs: &[Job],
+    at_a_time: usize,
+    progress: &Progress,
+    stop: &AtomicBool,
+    parts: MakeParts,
+    crew: &Crew,
+) -> Vec<Ended> {
     let ended: Vec<Mutex<Ended>> = jobs.iter().map(|_| Mutex::new(Ended::NotBegun)).collect();
-    for_each(jobs.len(), workers, |index| {
-        if !stop.load(Ordering::Relaxed) {
-            let result = train_one(&jobs[index], progress, stop, parts);
-            *ended[index].lock().unwrap_or_else(PoisonError::into_inner) = result.unwrap_or_else(Ended::Failed);
-        }
+    for_each(jobs.len(), at_a_time, |index| {
+        let end = train_one(&jobs[index], progress, stop, parts, crew);
+        let end = end.unwrap_or_else(|error| Ended::Failed(crew.fail(error)));
+        *ended[index].lock().unwrap_or_else(PoisonError::into_inner) = end;
     });
     ended.into_iter().map(|end| end.into_inner().unwrap_or_else(PoisonError::into_inner)).collect()
 }
@@ -104,16 +110,27 @@ pub fn for_each(count: usize, workers: usize, work: impl Fn(usize) + Sync) {
     });
 }
 
-fn train_one(job: &Job, progress: &Progress, stop: &AtomicBool, parts: MakeParts) -> anyhow::Result<Ended> {
-    let mut run = match (state(&job.dir), job.existing) {
-        (State::Absent, _) | (_, Existing::Refuse) => Run::create_with(&job.dir, job.config.clone(), &parts())?,
-        (State::Done, Existing::Continue) => {
+fn train_one(
+    job: &Job,
+    progress: &Progress,
+    stop: &AtomicBool,
+    parts: MakeParts,
+    crew: &Crew,
+) -> anyhow::Result<Ended> {
+    let mut workers = crew.enlist(job.config.training.reduction);
+    let state = agreed([stop.load(Ordering::Relaxed).into(), state(&job.dir) as u64], &mut *workers)?;
+    let mut run = match (state, job.existing) {
+        (None, _) => return Ok(Ended::NotBegun),
+        (Some(State::Absent), _) | (_, Existing::Refuse) => {
+            Run::create_among(&job.dir, job.config.clone(), &parts(), workers)?
+        }
+        (Some(State::Done), Existing::Continue) => {
             check_settings(job)?;
             return Ok(Ended::Before);
         }
-        (State::Begun, Existing::Continue) => {
+        (Some(State::Begun), Existing::Continue) => {
             check_settings(job)?;
-            Run::resume_with(&job.dir, &parts())?
+            Run::resume_among(&job.dir, &parts(), workers)?
         }
     };
     let mut observer = progress.run(&job.name, run.step(), run.config().steps, stop);
@@ -122,6 +139,25 @@ fn train_one(job: &Job, progress: &Progress, stop: &AtomicBool, parts: MakeParts
         Reason::Stopped => Ended::Stopped(outcome),
         _ => Ended::Finished(outcome),
     })
+}
+
+/// The first worker's view of a run's state; nothing if anybody was asked to stop.
+fn agreed(own: [u64; 2], workers: &mut dyn Workers) -> anyhow::Result<Option<State>> {
+    let mut all = vec![0; own.len() * workers.workers()];
+    workers.gather(&own, &mut all)?;
+    let stop = all.iter().step_by(own.len()).any(|&asked| asked != 0);
+    let states = [State::Absent, State::Begun, State::Done];
+    Ok(states.into_iter().find(|&state| state as u64 == all[1] && !stop))
+}
+
+/// Takes up a run by the whole crew.
+///
+/// # Errors
+/// As [`Run::resume`].
+pub fn resume(dir: &Path, parts: &Parts, crew: &Crew) -> anyhow::Result<Run> {
+    // How gradients become one stands in the run's settings; a wrong directory is the run's to refuse.
+    let reduction = Config::read(&dir.join("config.toml")).map(|config| config.training.reduction);
+    Ok(Run::resume_among(dir, parts, crew.enlist(reduction.unwrap_or_default()))?)
 }
 
 /// How far the run in a directory is.

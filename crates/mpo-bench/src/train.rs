@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
-use mpo_agent::{Algorithm, Config, Outcome, Parts, Reason, Run};
+use mpo_agent::{Algorithm, Config, Outcome, Parts, Reason};
 
 use crate::{
     catalogue,
     cli::TrainOptions,
+    crew::Crew,
     interrupt::{self, Ending},
     output,
     pool::{self, Ended, Existing, Job},
@@ -20,16 +21,18 @@ use crate::{
 /// If the settings are wrong, a run is already there (or, with `--resume`, is not), `MuJoCo` or ALE is missing, or training
 /// fails.
 pub fn command(options: &TrainOptions) -> anyhow::Result<Ending> {
-    match &options.resume {
-        Some(dir) => resume(dir),
-        None => start(options),
-    }
+    Crew::with(options.distributed, |crew| match &options.resume {
+        Some(dir) => resume(dir, crew),
+        None => start(options, crew),
+    })
 }
 
-fn resume(dir: &Path) -> anyhow::Result<Ending> {
-    let mut run = Run::resume(dir)?;
+fn resume(dir: &Path, crew: &Crew) -> anyhow::Result<Ending> {
+    let mut run = pool::resume(dir, &Parts::default(), crew)?;
     if run.is_done() {
-        output::note(&format!("{} has already reached its end", dir.display()));
+        if crew.is_first() {
+            output::note(&format!("{} has already reached its end", dir.display()));
+        }
         return Ok(Ending::Complete);
     }
     let (at, steps) = (run.step(), run.config().steps);
@@ -37,21 +40,23 @@ fn resume(dir: &Path) -> anyhow::Result<Ending> {
     let stop = interrupt::install()?;
     let progress = Progress::new([name.as_str()], steps.saturating_sub(at));
     let outcome = run.train(&mut progress.run(&name, at, steps, stop))?;
-    output::print(&report(&name, &dir.display().to_string(), &outcome))?;
+    if crew.is_first() {
+        output::print(&report(&name, &dir.display().to_string(), &outcome))?;
+    }
     Ok(if outcome.reason == Reason::Stopped { Ending::Interrupted } else { Ending::Complete })
 }
 
-fn start(options: &TrainOptions) -> anyhow::Result<Ending> {
-    let jobs = jobs(options)?;
+fn start(options: &TrainOptions, crew: &Crew) -> anyhow::Result<Ending> {
+    let jobs = jobs(options, crew.workers())?;
     let stop = interrupt::install()?;
     let steps = jobs.iter().map(|job| job.config.steps).sum();
     let progress = Progress::new(jobs.iter().map(|job| job.name.as_str()), steps);
-    let ended = pool::train(&jobs, options.jobs, &progress, stop, Parts::default);
-    conclude(&jobs, ended, &progress)
+    let ended = pool::train(&jobs, options.jobs, &progress, stop, Parts::default, crew);
+    conclude(&jobs, ended, &progress, crew)
 }
 
-/// The runs that the options ask for.
-fn jobs(options: &TrainOptions) -> anyhow::Result<Vec<Job>> {
+/// The runs that the options ask for, of so many processes each.
+fn jobs(options: &TrainOptions, workers: usize) -> anyhow::Result<Vec<Job>> {
     let full_name = mpo_envs::full_name(options.task.as_deref().unwrap_or_default())?;
     let task = catalogue::short(&full_name);
     // Without either option the seed is the settings' own.
@@ -66,6 +71,12 @@ fn jobs(options: &TrainOptions) -> anyhow::Result<Vec<Job>> {
         sets.extend(options.algorithm.map(|algorithm| ("learner.algorithm".to_owned(), algorithm.name().to_owned())));
         sets.extend(options.steps.map(|steps| ("steps".to_owned(), steps.to_string())));
         sets.extend(seed.map(|seed| ("seed".to_owned(), seed.to_string())));
+        if options.distributed {
+            sets.push(("training.workers".to_owned(), workers.to_string()));
+        }
+        sets.extend(
+            options.reduction.map(|reduction| ("training.reduction".to_owned(), reduction.setting().to_owned())),
+        );
         let config = Config::resolve(options.profile, options.config.as_deref(), &sets)?;
         let folder = format!("seed-{}", config.seed);
         let dir = match (&options.run, config.learner.algorithm) {
@@ -89,10 +100,13 @@ pub fn name(task: &str, seed: u64) -> String {
 ///
 /// # Errors
 /// If one failed; the others have been reported by then.
-fn conclude(jobs: &[Job], ended: Vec<Ended>, progress: &Progress) -> anyhow::Result<Ending> {
+fn conclude(jobs: &[Job], ended: Vec<Ended>, progress: &Progress, crew: &Crew) -> anyhow::Result<Ending> {
     let (mut ending, mut failed) = (Ending::Complete, 0);
     for (job, end) in jobs.iter().zip(ended) {
-        let report = |outcome| output::print(&report(&job.name, &job.dir.display().to_string(), &outcome));
+        let report = |outcome| match crew.is_first() {
+            true => output::print(&report(&job.name, &job.dir.display().to_string(), &outcome)),
+            false => Ok(()),
+        };
         match end {
             Ended::Finished(outcome) => report(outcome)?,
             Ended::Stopped(outcome) => {
@@ -138,7 +152,7 @@ mod tests {
     fn runs(arguments: &[&str]) -> Vec<(String, Algorithm)> {
         let line = ["mpo", "train", "control/walker-walk"].iter().chain(arguments);
         let Command::Train(options) = Cli::parse_from(line).command else { panic!("it is `mpo train`") };
-        let jobs = jobs(&options).expect("the options are right");
+        let jobs = jobs(&options, 1).expect("the options are right");
         jobs.into_iter().map(|job| (job.dir.display().to_string(), job.config.learner.algorithm)).collect()
     }
 

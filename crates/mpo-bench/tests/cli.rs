@@ -393,3 +393,42 @@ fn a_film_needs_a_run_and_a_sensible_size() {
     fails(folder.path(), &["play", "nowhere", "--gif", "a.gif", "--size", "90000x10"], 1, &["at most 65535 pixels"]);
     assert!(!folder.path().join("a.gif").exists());
 }
+
+#[cfg(unix)]
+#[test]
+fn a_supervised_job_that_fails_or_hangs_before_the_run_has_begun_is_not_tried_again() {
+    let folder = folder();
+    let supervise = |launcher: &str, parts: &[&str]| {
+        let words = ["supervise", "--run", "a", "--patience", "0.3", "--launcher", launcher, "--", "example/pendulum"];
+        fails(folder.path(), &words, 1, parts);
+    };
+    supervise("false", &["the job failed (exit status: 1) before the run had begun"]);
+    supervise("tail -f /dev/null", &["no episode ended for 0.3 s, and the job was killed before the run had begun"]);
+    supervise("no-such-launcher", &["cannot start no-such-launcher"]);
+    fails(folder.path(), &["supervise", "--run", "a"], 2, &["TRAIN ARGUMENTS"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_supervised_run_that_dies_is_taken_up_until_it_ends() {
+    let folder = folder();
+    // A launcher whose first job dies once the run has begun; those after it do as they are told.
+    let script = "#!/bin/sh\nif [ -e died ]; then exec \"$1\" train --resume a; fi\ntouch died\n\
+                  \"$1\" train example/pendulum --steps 600 --set training.warmup_steps=1000 --run a\nrm a/done.json\nexit 7\n";
+    let path = folder.path().join("launcher");
+    fs::write(&path, script).expect("the folder can be written");
+    let words = ["supervise", "--run", "a", "--launcher", "sh launcher", "--", "example/pendulum"];
+    let (code, stdout, stderr) = mpo(folder.path(), &words);
+    assert_eq!(code, 0, "{stdout}\n{stderr}");
+    assert!(stderr.contains("the job failed (exit status: 7); taking the run up again (1 of 10)"), "{stderr}");
+    assert!(folder.path().join("a/done.json").is_file());
+}
+
+#[cfg(not(feature = "mpi"))]
+#[test]
+fn without_the_feature_distributed_training_says_how_to_build_it() {
+    let folder = folder();
+    let parts = ["built without MPI", "libclang", "cargo build --release -p mpo-bench --features mpi"];
+    fails(folder.path(), &["train", "example/pendulum", "--distributed"], 1, &parts);
+    fails(folder.path(), &["train", "example/pendulum", "--reduction", "rank_order"], 2, &["--distributed"]);
+}

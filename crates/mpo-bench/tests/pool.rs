@@ -8,6 +8,7 @@ use std::{
 
 use mpo_agent::{Algorithm, Config, EpisodeRow, Observer, Parts, Profile};
 use mpo_bench::{
+    crew::Crew,
     experiment::{self, Experiment},
     interrupt::Ending,
     pool::{self, Ended, Existing, Job, State},
@@ -129,7 +130,7 @@ fn trial(rest: &str) -> Experiment {
 
 fn train(jobs: &[Job], workers: usize, stop: &AtomicBool) -> Vec<Ended> {
     let progress = Progress::new(jobs.iter().map(|job| job.name.as_str()), 0);
-    pool::train(jobs, workers, &progress, stop, parts)
+    pool::train(jobs, workers, &progress, stop, parts, &Crew::Alone)
 }
 
 /// Asks to stop once an episode has ended.
@@ -214,7 +215,7 @@ fn a_failed_run_is_reported_and_the_others_are_tabulated() {
     let root = tempfile::tempdir().expect("a folder");
     let jobs = [job(root.path(), "seed-less", 0, &[]), job(root.path(), "point", 0, &[])];
     let progress = Progress::new([], 0);
-    let ended = pool::train(&jobs, 1, &progress, &AtomicBool::new(false), half_broken);
+    let ended = pool::train(&jobs, 1, &progress, &AtomicBool::new(false), half_broken, &Crew::Alone);
     assert!(matches!(&ended[0], Ended::Failed(_)), "{ended:?}");
     assert!(matches!(&ended[1], Ended::Finished(_)), "{ended:?}");
     let error = experiment::conclude(&trial(""), root.path(), &jobs, &ended).expect_err("a run failed");

@@ -55,6 +55,12 @@ pub enum NetsError {
         /// Its value.
         value: f32,
     },
+    /// Workers that should update together do not.
+    #[error("the workers of this training no longer update together: {reason}")]
+    Workers {
+        /// Who is missing, or why.
+        reason: String,
+    },
     /// The bytes of a checkpoint are no safetensors file.
     #[error("not a learner checkpoint: {reason}; it is damaged or of another program")]
     Damaged {

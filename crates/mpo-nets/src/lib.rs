@@ -18,6 +18,7 @@
 //! | optimiser | [`Adam`] |
 //! | random numbers for sampled actions | [`noise::Noise`] |
 //! | one update of an [`Algorithm`] | [`LearnerStep`], made by [`cpu_learner`], [`learner_for!`] or [`pixel_learner`] |
+//! | several workers' gradients as one | [`GradientReducer`] |
 //! | acting with the newest parameters | [`ActingPolicy`], [`PixelActingPolicy`] |
 
 pub mod noise;
@@ -49,7 +50,8 @@ pub use error::NetsError;
 pub use head::GaussianHead;
 pub use layout::{Entry, Layout};
 pub use learner::{
-    BatchView, Demand, LearnerStep, UpdateStats, branched_learner, cpu_learner, initial_parameters, pixel_learner,
+    Alone, BatchView, Demand, GradientReducer, LearnerStep, UpdateStats, branched_learner, cpu_learner,
+    initial_parameters, pixel_learner,
 };
 pub use matmul::matrix_product;
 pub use modules::{Critic, Head, LayerNormTorso, Perceptron, PlainTorso, TorsoKind, TorsoParameters};

@@ -7,8 +7,9 @@ use std::{
 };
 
 use mpo_nets::{
-    ActingPolicy, Algorithm, BatchView, Covariance, LearnerConfig, NetworkConfig, PixelActingPolicy, PixelShape,
-    PixelTorso, PolicyKind, Precision, TemperatureMode, Torso, learner_for, noise::Noise, pixel_learner,
+    ActingPolicy, Algorithm, BatchView, Covariance, GradientReducer, LearnerConfig, NetsError, NetworkConfig,
+    PixelActingPolicy, PixelShape, PixelTorso, PolicyKind, Precision, TemperatureMode, Torso, learner_for,
+    noise::Noise, pixel_learner,
 };
 
 /// Allocations of all threads: the learner's own ones count too.
@@ -50,6 +51,23 @@ fn draw(stream: u64, len: usize) -> Vec<f32> {
     let mut values = vec![0.0; len];
     Noise::new(stream).fill(&mut values);
     values
+}
+
+/// A second worker with the same batches.
+struct Twin;
+
+impl GradientReducer for Twin {
+    fn workers(&self) -> usize {
+        2
+    }
+
+    fn mean(&mut self, _: &mut [f32]) -> Result<(), NetsError> {
+        Ok(())
+    }
+
+    fn least(&mut self, count: usize) -> Result<usize, NetsError> {
+        Ok(count)
+    }
 }
 
 /// One test, because the counter sees every thread of the process.
@@ -100,6 +118,11 @@ fn updates_and_actions_allocate_nothing_once_warm() {
                 "{algorithm:?}, {covariance:?}, {torso:?}, {target_precision:?}, {threads} threads, two torsos: {branched}"
             );
             assert_eq!(allocations, 0, "{what}");
+            learner.update_with(&batch, &mut Twin).expect("finite");
+            let allocations = counted(|| {
+                learner.update_with(&batch, &mut Twin).expect("finite");
+            });
+            assert_eq!(allocations, 0, "{what}, with another worker");
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod atari;
 mod convolution;
+mod distributed;
 mod envs;
 mod learner;
 pub(crate) mod peers;
@@ -38,6 +39,8 @@ pub(crate) enum Race {
     Atari(atari::Options),
     /// The deep Q-network forward and back, against JAX and candle.
     Conv(convolution::Options),
+    /// Updates of several processes together, on this machine, on two hosts and, by a model, on many: needs MPI.
+    Distributed(distributed::Options),
     /// Steps of the environments, against bare physics, the original and EnvPool, and on two threads against one.
     Envs(envs::Options),
     /// One MPO update, against the same update in jitted JAX.
@@ -60,6 +63,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     match race {
         Race::Atari(options) => atari::run(options),
         Race::Conv(options) => convolution::run(options),
+        Race::Distributed(options) => distributed::run(options),
         Race::Envs(options) => envs::run(options),
         Race::Learner(options) => learner::run(options),
         Race::Replay(options) => replay::run(options),

@@ -6,7 +6,7 @@ use std::path::Path;
 use mpo_nets::Algorithm;
 use toml::{Table, Value};
 
-use super::Config;
+use super::{Config, Reduction};
 use crate::AgentError;
 
 /// Settings in the order in which they are applied.
@@ -114,7 +114,9 @@ pub(super) fn difference(a: &Config, b: &Config) -> Option<(String, String, Stri
 /// Every dotted key.
 pub(super) fn keys() -> Vec<String> {
     let mut config = Config::default();
-    // An absent optional setting would leave no trace in the table.
+    // An absent optional setting would leave no trace in the table, and neither would a single worker.
+    config.training.workers = 2;
+    config.training.reduction = Reduction::RankOrder;
     config.training.stop_at_return = Some(0.0);
     config.training.reward_clip = Some(1.0);
     let mut leaves = Vec::new();

@@ -144,16 +144,7 @@ impl Run {
         if let Some(summary) = evaluation {
             self.record(summary, observer)?;
         }
-        // The round's updates belong to no episode more than to another: each row has their mean.
-        for episode in episodes {
-            self.counters.step += episode.length;
-            self.counters.episodes += 1;
-            let (step, number) = (self.counters.step, self.counters.episodes);
-            let row = statistics.row(step, number, self.learner.updates(), episode);
-            self.logs.episode(&row)?;
-            observer.on_episode(&row);
-        }
-        Ok(())
+        self.record_episodes(&episodes, &statistics, observer)
     }
 }
 

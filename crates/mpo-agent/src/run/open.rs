@@ -4,6 +4,7 @@ use std::fs::{self, File, TryLockError};
 use std::path::Path;
 
 use mpo_envs::Spec;
+use mpo_nets::{Alone, LearnerStep};
 use mpo_replay::ReplayBuffer;
 
 use super::{Collector, Parts, Run};
@@ -11,6 +12,7 @@ use crate::AgentError;
 use crate::actor::Actor;
 use crate::checkpoint::{Checkpoint, Checkpoints, Counters};
 use crate::config::Config;
+use crate::distributed::Workers;
 use crate::environment_loop::EnvironmentLoop;
 use crate::error::AtPath;
 use crate::evaluator::Evaluator;
@@ -40,8 +42,28 @@ impl Run {
     /// # Errors
     /// As [`Run::create`].
     pub fn create_with(directory: impl AsRef<Path>, config: Config, parts: &Parts) -> Result<Self, AgentError> {
+        Self::create_among(directory, config, parts, Box::new(Alone))
+    }
+
+    /// [`Run::create_with`] as one of several workers, whose settings say `training.workers`. All of them call it, with the
+    /// same arguments; what it says of the directory is the first one's to find out.
+    ///
+    /// # Errors
+    /// As [`Run::create`], and [`AgentError::WorkerCount`].
+    pub fn create_among(
+        directory: impl AsRef<Path>,
+        config: Config,
+        parts: &Parts,
+        workers: Box<dyn Workers>,
+    ) -> Result<Self, AgentError> {
         let directory = directory.as_ref();
         config.validate()?;
+        check_count(&config, &*workers)?;
+        if !workers.is_first() {
+            let mut run = Self::open(directory, config, parts, None, None, workers)?;
+            run.workers.wait()?;
+            return Ok(run);
+        }
         fs::create_dir_all(directory).at("create the directory", directory)?;
         let lock = Lock::take(directory)?;
         let path = directory.join(CONFIG);
@@ -49,8 +71,9 @@ impl Run {
             return Err(AgentError::RunExists { path: directory.to_owned() });
         }
         let process = Process::this(0, parts.environments.provenance(&config.task));
-        // Everything that can refuse comes before `config.toml`, which makes the directory a run.
-        let run = Self::open(directory, config, parts, lock, None)?;
+        // Everything that can refuse, in whichever worker, comes before `config.toml`, which makes the directory a run.
+        let mut run = Self::open(directory, config, parts, Some(lock), None, workers)?;
+        run.workers.wait()?;
         provenance::begin(&directory.join(PROVENANCE), process)?;
         files::replace(&path, run.config.to_toml().as_bytes())?;
         Ok(run)
@@ -72,8 +95,28 @@ impl Run {
     /// # Errors
     /// As [`Run::resume`].
     pub fn resume_with(directory: impl AsRef<Path>, parts: &Parts) -> Result<Self, AgentError> {
+        Self::resume_among(directory, parts, Box::new(Alone))
+    }
+
+    /// [`Run::resume_with`] as one of as many workers as began it. The first chooses the checkpoint, after it has verified the
+    /// parts of all.
+    ///
+    /// # Errors
+    /// As [`Run::resume`], and [`AgentError::WorkerCount`].
+    pub fn resume_among(
+        directory: impl AsRef<Path>,
+        parts: &Parts,
+        mut workers: Box<dyn Workers>,
+    ) -> Result<Self, AgentError> {
         let directory = directory.as_ref();
         let config = read_config(directory)?;
+        check_count(&config, &*workers)?;
+        if !workers.is_first() {
+            let [some, step] = workers.of_first([0, 0])?;
+            let checkpoints = Checkpoints::new(directory);
+            let checkpoint = (some != 0).then(|| checkpoints.part(step, workers.rank())).transpose()?;
+            return Self::open(directory, config, parts, None, checkpoint, workers);
+        }
         let lock = Lock::take(directory)?;
         let (checkpoint, mut warnings) = Checkpoints::new(directory).newest()?;
         if let Some(checkpoint) = &checkpoint {
@@ -81,7 +124,9 @@ impl Run {
         } else {
             warnings.push(Warning::NoCheckpointYet { path: directory.to_owned() });
         }
-        let mut run = Self::open(directory, config, parts, lock, checkpoint)?;
+        let step = checkpoint.as_ref().map(|checkpoint| checkpoint.state.counters.step);
+        workers.of_first([step.is_some().into(), step.unwrap_or_default()])?;
+        let mut run = Self::open(directory, config, parts, Some(lock), checkpoint, workers)?;
         run.warnings = warnings;
         let process = Process::this(run.counters.step, parts.environments.provenance(&run.config.task));
         provenance::resume(&directory.join(PROVENANCE), process)?;
@@ -92,10 +137,11 @@ impl Run {
         directory: &Path,
         config: Config,
         parts: &Parts,
-        lock: Lock,
+        lock: Option<Lock>,
         checkpoint: Option<Checkpoint>,
+        workers: Box<dyn Workers>,
     ) -> Result<Self, AgentError> {
-        let seeds = Seeds::new(config.seed);
+        let seeds = Seeds::new(config.seed).of_worker(workers.rank());
         let make = |stream: &str| parts.environments.make(&config.task, seeds.seed_u32(stream));
         let arena = make("evaluator")?;
         let spec = arena.spec().clone();
@@ -103,7 +149,7 @@ impl Run {
         if config.network.clip_critic_actions && shape.pixels.is_none() {
             check_bounds(&spec)?;
         }
-        let step = parts.learners.make(shape, &config.network, &config.learner, seeds.seed_u64("learner"))?;
+        let step = make_learner(parts, shape, &config, seeds)?;
         let lanes = config.training.lanes();
         let mut loops = Vec::new();
         for lane in 0..lanes {
@@ -132,13 +178,14 @@ impl Run {
         let (replay, logs, counters, finished) = match &checkpoint {
             None => {
                 let replay = ReplayBuffer::new(layout, capacity, lanes);
-                (replay, Logs::create(directory)?, Counters::default(), None)
+                let logs = workers.is_first().then(|| Logs::create(directory)).transpose()?;
+                (replay, logs, Counters::default(), None)
             }
             Some(checkpoint) => {
                 learner.load(&checkpoint.learner()?)?;
                 let replay = checkpoint.replay(|file| ReplayBuffer::load_matching(file, layout, capacity, lanes))?;
                 let state = &checkpoint.state;
-                let logs = Logs::resume(directory, &state.files)?;
+                let logs = workers.is_first().then(|| Logs::resume(directory, &state.files)).transpose()?;
                 (replay, logs, state.counters, state.finished)
             }
         };
@@ -159,6 +206,7 @@ impl Run {
             learner,
             replay,
             logs,
+            workers,
             counters,
             finished: if extended { None } else { finished },
             evaluation: None,
@@ -170,6 +218,27 @@ impl Run {
             _lock: lock,
         })
     }
+}
+
+/// A learner with the initial networks of all workers, and noise of this one's own.
+fn make_learner(
+    parts: &Parts,
+    shape: Shape,
+    config: &Config,
+    seeds: Seeds,
+) -> Result<Box<dyn LearnerStep>, AgentError> {
+    let make = |seeds: Seeds| parts.learners.make(shape, &config.network, &config.learner, seeds.seed_u64("learner"));
+    let mut own = make(seeds)?;
+    if seeds != Seeds::new(config.seed) {
+        own.load(&make(Seeds::new(config.seed))?.save())?;
+    }
+    Ok(own)
+}
+
+/// Refuses any number of workers but that of the settings.
+fn check_count(config: &Config, workers: &dyn Workers) -> Result<(), AgentError> {
+    let (expected, found) = (config.training.workers, workers.workers());
+    if expected == found { Ok(()) } else { Err(AgentError::WorkerCount { expected, found }) }
 }
 
 /// The name of a lane's random stream; the first keeps the plain name, whatever the number of actors.

@@ -2,18 +2,21 @@
 
 use std::fs;
 
-use mpo_nets::Demand;
-
+use super::lockstep::Round;
 use super::{Collector, Run};
 use crate::AgentError;
 use crate::checkpoint::{RunState, Streams, json};
-use crate::config::updates_in_millionths;
+use crate::environment_loop::Episode;
 use crate::error::AtPath;
 use crate::files;
+use crate::metrics::Logs;
 use crate::records::{EvaluationSummary, Observer, Outcome, Reason, StatisticsSum};
 
 /// An update in millionths.
 pub(super) const ONE_UPDATE: u64 = 1_000_000;
+
+/// Updates between two comparisons of the workers' networks, at the next round's end; there is one before every checkpoint, too.
+const COMPARED_EVERY: u64 = 1_000;
 
 impl Run {
     /// Trains to the run's end, or to the end of the episode in which `observer` asks to stop.
@@ -56,15 +59,18 @@ impl Run {
             self.evaluate(observer)?;
         }
         loop {
-            if observer.should_stop() {
+            if self.workers.any(observer.should_stop())? {
                 self.write_checkpoint(observer)?;
                 return Ok(self.outcome(Reason::Stopped));
             }
-            let before = self.counters.step;
+            let (before, updates) = (self.counters.step, self.learner.updates());
             if self.config.training.actors == 0 {
                 self.train_episode(observer)?;
             } else {
                 self.train_round(observer)?;
+            }
+            if self.learner.updates() / COMPARED_EVERY > updates / COMPARED_EVERY {
+                self.compare_networks()?;
             }
             let now = self.counters.step;
             let crossed = |period: u64| now / period > before / period;
@@ -81,7 +87,8 @@ impl Run {
                 }
             } else if ended || crossed(self.config.training.evaluation_period) {
                 let mean = self.evaluate(observer)?;
-                if !ended && enough.is_some_and(|enough| mean >= enough) {
+                let reached = !ended && enough.is_some_and(|enough| mean >= enough);
+                if enough.is_some() && self.workers.any(reached)? {
                     self.finished = Some(Reason::Return);
                 }
             }
@@ -95,51 +102,59 @@ impl Run {
         }
     }
 
-    /// One training episode, its updates included, and its row.
+    /// One training episode of each worker, the updates included, and their rows.
     fn train_episode(&mut self, observer: &mut dyn Observer) -> Result<(), AgentError> {
-        let Self { collectors, learner, replay, counters, config, .. } = self;
+        let Self { collectors, learner, replay, counters, config, workers, .. } = self;
         let Collector { environment_loop, writer } = &mut collectors[0];
-        let training = &config.training;
-        let rate = updates_in_millionths(training.updates_per_step);
-        let demand = learner.demand();
-        let mut statistics = StatisticsSum::default();
+        let before = counters.step;
         environment_loop.actor.load(learner.policy_parameters());
-        let episode = environment_loop.run_episode(writer, |actor| {
-            counters.step += 1;
-            if demand != Demand::Replay {
-                counters.collected += 1;
-                return Ok(());
-            }
-            if counters.step > training.warmup_steps {
-                counters.update_credit += rate;
-            }
-            while counters.update_credit >= ONE_UPDATE {
-                counters.update_credit -= ONE_UPDATE;
-                statistics.add(&learner.update(replay)?);
-            }
-            let refresh = training.policy_refresh_steps;
-            if refresh > 0 && counters.step.is_multiple_of(refresh) {
-                actor.load(learner.policy_parameters());
-            }
-            Ok(())
-        })?;
-        // An on-policy round changes the policy, so it comes between episodes.
-        if let Demand::OnPolicy { transitions } = demand
-            && counters.collected >= transitions as u64
-        {
-            let collected = std::mem::take(&mut counters.collected);
-            statistics.add(&learner.update_on_newest(replay, collected as usize)?);
+        let mut round = Round::new(&mut **workers, learner, replay, counters, &config.training);
+        let episode = environment_loop.run_episode(writer, |actor| round.step(actor))?;
+        let episodes = round.finish(episode)?;
+        let statistics = round.statistics;
+        // The next row counts them again.
+        self.counters.step = before;
+        self.record_episodes(&episodes, &statistics, observer)
+    }
+
+    /// Counts the episodes of a round and writes a row for each. The round's updates belong to no episode more than to another:
+    /// each row has their mean.
+    pub(super) fn record_episodes(
+        &mut self,
+        episodes: &[Episode],
+        statistics: &StatisticsSum,
+        observer: &mut dyn Observer,
+    ) -> Result<(), AgentError> {
+        for episode in episodes {
+            self.counters.step += episode.length;
+            self.counters.episodes += 1;
+            let Some(logs) = &mut self.logs else { continue };
+            let (step, number) = (self.counters.step, self.counters.episodes);
+            let row = statistics.row(step, number, self.learner.updates(), *episode);
+            logs.episode(&row)?;
+            observer.on_episode(&row);
         }
-        self.counters.episodes += 1;
-        let (step, number) = (self.counters.step, self.counters.episodes);
-        let row = statistics.row(step, number, self.learner.updates(), episode);
-        self.logs.episode(&row)?;
-        observer.on_episode(&row);
         Ok(())
     }
 
-    /// One evaluation of the present policy and its rows; returns the mean return.
+    /// Makes sure that the networks of all workers are the same.
+    fn compare_networks(&mut self) -> Result<(), AgentError> {
+        if self.workers.workers() == 1 {
+            return Ok(());
+        }
+        let prints = self.workers.all([self.learner.fingerprint()])?;
+        match prints.iter().position(|print| *print != prints[0]) {
+            Some(worker) => Err(AgentError::WorkersDiffer { update: self.learner.updates(), worker }),
+            None => Ok(()),
+        }
+    }
+
+    /// One evaluation of the present policy and its rows, by the first worker; returns the mean return, in the others NaN.
     fn evaluate(&mut self, observer: &mut dyn Observer) -> Result<f64, AgentError> {
+        if !self.workers.is_first() {
+            self.counters.evaluations += 1;
+            return Ok(f64::NAN);
+        }
         let parameters = self.learner.policy_parameters();
         let episodes = self.evaluator.evaluate(parameters, self.config.training.evaluation_episodes)?;
         let summary = EvaluationSummary::new(self.counters.step, &episodes);
@@ -151,7 +166,9 @@ impl Run {
     /// Writes an evaluation's rows.
     pub(super) fn record(&mut self, summary: EvaluationSummary, observer: &mut dyn Observer) -> Result<(), AgentError> {
         self.counters.evaluations += 1;
-        self.logs.evaluation(&summary)?;
+        if let Some(logs) = &mut self.logs {
+            logs.evaluation(&summary)?;
+        }
         observer.on_evaluation(&summary);
         self.evaluation = Some(summary);
         Ok(())
@@ -166,8 +183,9 @@ impl Run {
 
     fn write_checkpoint(&mut self, observer: &mut dyn Observer) -> Result<(), AgentError> {
         self.catch_up(observer)?;
+        self.compare_networks()?;
         // The rows that a checkpoint counts on must outlive a power cut as it does.
-        self.logs.sync()?;
+        self.logs.as_ref().map_or(Ok(()), Logs::sync)?;
         let loops = self.collectors.iter().map(|collector| &collector.environment_loop);
         let state = RunState {
             config: self.config.to_toml(),
@@ -178,20 +196,28 @@ impl Run {
                 actors: loops.map(|actor| actor.actor.stream().clone()).collect(),
                 replay: self.learner.stream().clone(),
             },
-            files: self.logs.lengths(),
+            files: self.logs.as_ref().map(Logs::lengths).unwrap_or_default(),
         };
-        let path = self.checkpoints.write(&state, &self.learner.save(), &self.replay)?;
-        observer.on_checkpoint(self.counters.step, &path);
+        let path = self.checkpoints.write(&state, &self.learner.save(), &self.replay, &mut *self.workers)?;
+        if self.workers.is_first() {
+            observer.on_checkpoint(self.counters.step, &path);
+        }
         self.last_checkpoint = Some(path);
         Ok(())
     }
 
     fn write_done(&self, reason: Reason) -> Result<(), AgentError> {
+        if !self.workers.is_first() {
+            return Ok(());
+        }
         let done = serde_json::json!({ "step": self.counters.step, "reason": reason });
         files::replace(&self.directory.join("done.json"), &json(&done))
     }
 
     fn remove_done(&self) -> Result<(), AgentError> {
+        if !self.workers.is_first() {
+            return Ok(());
+        }
         let path = self.directory.join("done.json");
         match fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).at("remove", &path),

@@ -14,6 +14,7 @@ pub use self::{
 };
 use crate::{
     cli::ExperimentOptions,
+    crew::Crew,
     interrupt::{self, Ending},
     output,
     plot::{self, Figure},
@@ -32,10 +33,20 @@ const LONG: u64 = 500_000;
 /// If the file or its settings are wrong, `MuJoCo` or ALE is missing, or a run fails; what the others have reached is
 /// tabulated all the same.
 pub fn command(options: &ExperimentOptions) -> anyhow::Result<Ending> {
+    Crew::with(options.distributed, |crew| train(options, crew))
+}
+
+fn train(options: &ExperimentOptions, crew: &Crew) -> anyhow::Result<Ending> {
     let experiment = Experiment::read(&options.file)?;
-    let jobs = experiment.jobs(&options.runs, options.seeds, options.tasks.as_deref())?;
-    let workers = options.jobs.unwrap_or_else(processors).min(jobs.len());
-    output::note(&plan(&experiment.description, &jobs, workers));
+    let mut jobs = experiment.jobs(&options.runs, options.seeds, options.tasks.as_deref())?;
+    let mut workers = options.jobs.unwrap_or_else(processors).min(jobs.len());
+    if options.distributed {
+        jobs.iter_mut().for_each(|job| job.config.training.workers = crew.workers());
+        workers = 1;
+    }
+    if crew.is_first() {
+        output::note(&plan(&experiment.description, &jobs, workers));
+    }
     let left: u64 = jobs.iter().map(pool::steps_left).sum();
     if options.dry_run {
         output::note(
@@ -57,13 +68,18 @@ pub fn command(options: &ExperimentOptions) -> anyhow::Result<Ending> {
             }
         }
     }
-    if left > LONG {
+    // A trial is of one process: it would say nothing of many.
+    if left > LONG && !options.distributed {
         output::note(&estimate(&jobs, workers, Parts::default)?);
     }
     let stop = interrupt::install()?;
     let progress = Progress::new(jobs.iter().map(|job| job.name.as_str()), left);
-    let ended = pool::train(&jobs, workers, &progress, stop, Parts::default);
+    let ended = pool::train(&jobs, workers, &progress, stop, Parts::default, crew);
     drop(progress);
+    if !crew.is_first() {
+        let interrupted = ended.iter().any(|end| matches!(end, Ended::Stopped(_) | Ended::NotBegun));
+        return Ok(if interrupted { Ending::Interrupted } else { Ending::Complete });
+    }
     conclude(&experiment, &options.runs, &jobs, &ended)
 }
 

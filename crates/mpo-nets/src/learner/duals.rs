@@ -2,6 +2,7 @@
 
 use mpo_core::{Multiplier, Temperature};
 
+use super::reduction::Fingerprint;
 use crate::{
     Adam, NetsError,
     checkpoint::{Reader, Writer},
@@ -40,6 +41,12 @@ impl Duals {
     /// One step of the optimiser along `gradient`.
     pub(super) fn step(&mut self) {
         self.adam.update(&mut self.raw, &self.gradient, 1.0);
+    }
+
+    /// Adds variables and optimiser.
+    pub(super) fn fingerprint(&self, hash: Fingerprint) -> Fingerprint {
+        let (step, first, second) = self.adam.state();
+        hash.add(&self.raw).add(first).add(second).add_number(step)
     }
 
     pub(super) fn save(&self, writer: &mut Writer) {

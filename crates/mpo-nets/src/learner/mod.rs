@@ -13,14 +13,17 @@ mod off_policy;
 mod online;
 mod pixels;
 mod ppo;
+mod reduction;
 mod trained;
 
 pub(crate) use build::policy_network;
 pub use build::{branched_learner, cpu_learner, initial_parameters};
 pub use pixels::pixel_learner;
 pub(crate) use pixels::pixel_policy_network;
+pub use reduction::{Alone, GradientReducer};
 
 use crate::NetsError;
+use reduction::Fingerprint;
 
 /// A batch of windows of consecutive transitions, packed: window `w` has `lengths[w] = n` transitions and `n + 1` observations.
 ///
@@ -122,6 +125,26 @@ pub struct UpdateStats {
 }
 
 impl UpdateStats {
+    /// Every field.
+    fn values_mut(&mut self) -> [&mut f32; 14] {
+        [
+            &mut self.critic_loss,
+            &mut self.policy_loss,
+            &mut self.temperature,
+            &mut self.alpha_mean,
+            &mut self.alpha_covariance,
+            &mut self.kl_q,
+            &mut self.kl_mean,
+            &mut self.kl_covariance,
+            &mut self.q_mean,
+            &mut self.target_mean,
+            &mut self.policy_grad_norm,
+            &mut self.critic_grad_norm,
+            &mut self.stddev_mean,
+            &mut self.entropy,
+        ]
+    }
+
     /// Adds one of `parts` equal shares of a mean.
     fn add_share(&mut self, other: &Self, parts: usize) {
         let share = 1.0 / parts as f32;
@@ -162,6 +185,34 @@ pub trait LearnerStep: Send {
     /// # Panics
     /// If the batch is empty or its slices' lengths disagree.
     fn update(&mut self, batch: &BatchView<'_>) -> Result<UpdateStats, NetsError>;
+
+    /// Makes one update together with other workers, all of which call this with a batch of their own: along the gradient
+    /// that one learner would have on all their transitions. Statistics, too, are means over all.
+    ///
+    /// A learner that does not implement it trains alone.
+    ///
+    /// # Errors
+    /// As [`update`](Self::update), in all workers alike; [`NetsError::Workers`] when another is gone, or this learner knows no
+    /// others.
+    ///
+    /// # Panics
+    /// As [`update`](Self::update).
+    fn update_with(
+        &mut self,
+        batch: &BatchView<'_>,
+        workers: &mut dyn GradientReducer,
+    ) -> Result<UpdateStats, NetsError> {
+        if workers.workers() == 1 {
+            return self.update(batch);
+        }
+        let reason = "this learner does not implement LearnerStep::update_with, so it can only train alone";
+        Err(NetsError::Workers { reason: reason.to_owned() })
+    }
+
+    /// A hash of all that must be equal in all workers between updates.
+    fn fingerprint(&self) -> u64 {
+        Fingerprint::new().add(self.policy_parameters()).finish()
+    }
 
     /// What [`update`](Self::update) must be given.
     fn demand(&self) -> Demand {

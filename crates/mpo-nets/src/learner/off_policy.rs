@@ -1,10 +1,11 @@
 //! The learners that feed on a replay: one evaluation of the policy, then one of several ways to improve it.
 
 use super::{
-    BatchView, LearnerStep, UpdateStats, check_finite,
+    Alone, BatchView, GradientReducer, LearnerStep, UpdateStats, check_finite,
     duals::Duals,
     evaluation::{Evaluated, Evaluation},
     improvement::{Bounded, Deterministic, Improvement, PolicyGradient},
+    reduction::{Fingerprint, FlatGradient},
     trained::{StateNetwork, Trained},
 };
 use crate::{
@@ -100,12 +101,13 @@ impl Objective<Network> for Sampled {
 pub(super) struct OffPolicyLearner<N: StateNetwork> {
     gradient_clip: f32,
     target_period: u64,
-    policy: Trained<N>,
-    critic: Trained<N>,
-    duals: Duals,
-    noise: Noise,
+    pub(super) policy: Trained<N>,
+    pub(super) critic: Trained<N>,
+    pub(super) duals: Duals,
+    pub(super) noise: Noise,
     updates: u64,
     objective: Box<dyn Objective<N>>,
+    flat: FlatGradient,
 }
 
 impl<N: StateNetwork> OffPolicyLearner<N> {
@@ -125,14 +127,25 @@ impl<N: StateNetwork> OffPolicyLearner<N> {
             noise: Noise::new(seed),
             updates: 0,
             objective: Box::new(objective),
+            flat: FlatGradient::default(),
         }
     }
 }
 
 impl<N: StateNetwork> LearnerStep for OffPolicyLearner<N> {
     fn update(&mut self, batch: &BatchView<'_>) -> Result<UpdateStats, NetsError> {
+        self.update_with(batch, &mut Alone)
+    }
+
+    fn update_with(
+        &mut self,
+        batch: &BatchView<'_>,
+        workers: &mut dyn GradientReducer,
+    ) -> Result<UpdateStats, NetsError> {
         let Self { policy, critic, duals, .. } = self;
         let mut stats = self.objective.gradient(batch, policy, critic, duals, &mut self.noise);
+        let parts = &mut [&mut critic.gradient[..], &mut policy.gradient, &mut duals.gradient];
+        self.flat.reduce(workers, batch.rewards.len(), parts, &mut stats)?;
 
         let (policy_norm, critic_norm) = (policy.norm(self.gradient_clip), critic.norm(self.gradient_clip));
         (stats.policy_grad_norm, stats.critic_grad_norm) = (policy_norm.norm, critic_norm.norm);
@@ -159,6 +172,11 @@ impl<N: StateNetwork> LearnerStep for OffPolicyLearner<N> {
 
     fn policy_parameters(&self) -> &[f32] {
         &self.policy.parameters
+    }
+
+    fn fingerprint(&self) -> u64 {
+        let networks = self.critic.fingerprint(self.policy.fingerprint(Fingerprint::new()));
+        self.duals.fingerprint(networks).add_number(self.updates).finish()
     }
 
     fn save(&self) -> Vec<u8> {

@@ -5,8 +5,9 @@ use mpo_core::{
 };
 
 use super::{
-    BatchView, Demand, LearnerStep, UpdateStats, check_finite,
+    Alone, BatchView, Demand, GradientReducer, LearnerStep, UpdateStats, check_finite,
     online::OnlinePolicy,
+    reduction::{Fingerprint, FlatGradient},
     trained::{StateNetwork, Trained},
 };
 use crate::{
@@ -97,6 +98,7 @@ pub(super) struct PpoLearner<N: StateNetwork, A: Actions<N>> {
     rollout: Rollout<N>,
     minibatch: Minibatch<N>,
     actions: A,
+    flat: FlatGradient,
 }
 
 /// What one round learns from: T transitions in W windows.
@@ -228,12 +230,13 @@ impl<N: StateNetwork, A: Actions<N>> PpoLearner<N, A> {
             rollout: Rollout::new(),
             minibatch: Minibatch::new(),
             actions,
+            flat: FlatGradient::default(),
             config: config.clone(),
         }
     }
 
-    /// One step of both optimisers on the minibatch at hand.
-    fn step(&mut self) -> Result<UpdateStats, NetsError> {
+    /// One step of both optimisers on the minibatches at hand.
+    fn step(&mut self, workers: &mut dyn GradientReducer) -> Result<UpdateStats, NetsError> {
         let Self { policy, value, minibatch: b, actions, config, .. } = self;
         let rows = b.returns.len();
         let mut stats = UpdateStats::default();
@@ -248,6 +251,7 @@ impl<N: StateNetwork, A: Actions<N>> PpoLearner<N, A> {
         value.backward(&b.states, rows, &b.d_values);
         stats.q_mean = b.values.iter().sum::<f32>() / rows as f32;
         stats.target_mean = b.returns.iter().sum::<f32>() / rows as f32;
+        self.flat.reduce(workers, rows, &mut [&mut value.gradient, &mut policy.gradient], &mut stats)?;
 
         let (policy_norm, value_norm) = (policy.norm(config.gradient_clip), value.norm(config.gradient_clip));
         (stats.policy_grad_norm, stats.critic_grad_norm) = (policy_norm.norm, value_norm.norm);
@@ -262,20 +266,29 @@ impl<N: StateNetwork, A: Actions<N>> PpoLearner<N, A> {
 impl<N: StateNetwork, A: Actions<N>> LearnerStep for PpoLearner<N, A> {
     /// One round: all passes over the batch, which must be of the present policy. The statistics are the last pass's means.
     fn update(&mut self, batch: &BatchView<'_>) -> Result<UpdateStats, NetsError> {
+        self.update_with(batch, &mut Alone)
+    }
+
+    /// Each worker normalises its own advantages; all make as many steps as the one with the fewest minibatches.
+    fn update_with(
+        &mut self,
+        batch: &BatchView<'_>,
+        workers: &mut dyn GradientReducer,
+    ) -> Result<UpdateStats, NetsError> {
         self.rollout.assess(batch, self.observation, &mut self.value, &self.config);
+        let (transitions, size) = (batch.rewards.len(), self.config.ppo.minibatch);
+        // What is left over after whole minibatches sits out a pass; the next shuffles anew.
+        let minibatches = workers.least((transitions / size).max(1))?;
         let mut mean = UpdateStats::default();
         for _ in 0..self.config.ppo.epochs {
             self.rollout.shuffle(&mut self.noise);
             mean = UpdateStats::default();
-            let (transitions, size) = (batch.rewards.len(), self.config.ppo.minibatch);
-            // What is left over after whole minibatches sits out this pass; the next shuffles anew.
-            let minibatches = (transitions / size).max(1);
             for index in 0..minibatches {
                 let rows = index * size..((index + 1) * size).min(transitions);
                 let rows = &self.rollout.order[rows];
                 self.minibatch.gather(batch, &self.rollout, rows, self.observation);
                 self.actions.gather(batch, rows);
-                let stats = self.step()?;
+                let stats = self.step(workers)?;
                 mean.add_share(&stats, minibatches);
             }
         }
@@ -298,6 +311,11 @@ impl<N: StateNetwork, A: Actions<N>> LearnerStep for PpoLearner<N, A> {
 
     fn policy_parameters(&self) -> &[f32] {
         &self.policy.parameters
+    }
+
+    fn fingerprint(&self) -> u64 {
+        let networks = self.value.fingerprint(self.policy.fingerprint(Fingerprint::new()));
+        networks.add_number(self.updates).finish()
     }
 
     fn save(&self) -> Vec<u8> {

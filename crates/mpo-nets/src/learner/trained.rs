@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::BatchView;
+use super::{BatchView, reduction::Fingerprint};
 use crate::{
     Activations, Adam, FixedParameters, Layout, NetsError, Network, PixelActivations, PixelNetwork, Precision, Threads,
     checkpoint::{Reader, Writer},
@@ -281,6 +281,13 @@ impl<N: StateNetwork> Trained<N> {
     /// The target becomes the online network.
     pub(super) fn copy_to_target(&mut self) {
         self.network.set_target(&mut self.target, &self.parameters);
+    }
+
+    /// Adds parameters, targets and optimiser.
+    pub(super) fn fingerprint(&self, hash: Fingerprint) -> Fingerprint {
+        let (step, first, second) = self.adam.state();
+        let target = N::target_parameters(&self.target);
+        hash.add(&self.parameters).add(target).add(first).add(second).add_number(step)
     }
 
     pub(super) fn save(&self, writer: &mut Writer) {
