@@ -44,11 +44,11 @@ enum Body {
 /// Named numbers of samples.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum ParkourPreset {
-    /// The walker on two terrains, 250,000 steps each, one seed, about 20 minutes on two cores: shows that MPO learns.
+    /// The walker on two terrains, 250,000 steps each, one seed: to show that MPO learns.
     Quick,
-    /// The walker and the humanoid on the most telling terrains, three million steps each, one seed: days.
+    /// The walker and the humanoid on the most telling terrains, three million steps each, one seed.
     Standard,
-    /// Every terrain, three seeds of 60 million steps each, as the paper has it: months on two cores.
+    /// Every terrain, three seeds of 60 million steps each, as the paper has it.
     Paper,
 }
 

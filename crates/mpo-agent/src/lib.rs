@@ -11,6 +11,7 @@
 //! | `provenance.json` | [`Provenance`]: commit, versions, hashes, machine |
 //! | `metrics.csv` | an [`EpisodeRow`] per training episode |
 //! | `eval.csv` | an [`EvaluationRow`] per evaluation episode |
+//! | `progress.csv` | on courses, a [`ProgressRow`] per evaluation episode |
 //! | `timing.csv` | a [`TimingRow`] per training episode |
 //! | `events.out.tfevents.*` | the same for TensorBoard ([`tensorboard`]) |
 //! | `checkpoints/NNNNNNNNN/` | the last two checkpoints, by environment step; `worker-K/` in them is another worker's part |

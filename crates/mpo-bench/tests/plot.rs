@@ -177,6 +177,23 @@ fn a_figure_of_seven_has_their_names_bands_and_stars() {
     assert_eq!(alone.matches("<polygon").count(), 5, "the stars alone");
 }
 
+/// A finished run on a course, with episodes of a hundred steps, whose distance is a tenth of its return and which passes an
+/// obstacle in every second episode.
+fn write_course(root: &Path, algorithm: &str, task: &str, seed: u64, curve: &[(u64, f64)]) {
+    write_run_of(root, algorithm, task, seed, true, curve);
+    let dir = root.join(task).join(format!("seed-{seed}"));
+    let (mut progress, mut metrics) =
+        (String::from("step,episode,distance,obstacles\n"), String::from("step,episode,return\n"));
+    for &(step, mean) in curve {
+        let _ = write!(progress, "{step},0,{},0\n{step},1,{},1\n", 0.1 * mean, 0.1 * mean);
+    }
+    for episode in 1..=curve.last().map_or(0, |&(step, _)| step) / 100 {
+        let _ = writeln!(metrics, "{},{episode},1.0", 100 * episode);
+    }
+    fs::write(dir.join("progress.csv"), progress).expect("the temporary folder can be written");
+    fs::write(dir.join("metrics.csv"), metrics).expect("the temporary folder can be written");
+}
+
 /// Two learners on a walker's course, and one on a humanoid's.
 fn courses() -> Vec<records::Record> {
     let root = tempfile::tempdir().expect("a temporary folder");
@@ -227,7 +244,7 @@ fn seeds_of_different_lengths_of_episodes_are_one_curve_over_trajectories() {
         let metrics = root.path().join(format!("parkour/walker-flat/seed-{seed}/metrics.csv"));
         let rows: Vec<String> =
             (1..=10).map(|tenth| format!("{},{},1.0\n", 1000 * tenth, (seed + 1) * tenth)).collect();
-        std::fs::write(metrics, format!("step,episode,return\n{}", rows.concat())).expect("the run can be written");
+        fs::write(metrics, format!("step,episode,return\n{}", rows.concat())).expect("the run can be written");
     }
     let records = records::find(&[root.path().to_owned()]).expect("the runs can be read");
     let figure = Figure::over_trajectories(None, &records, None);

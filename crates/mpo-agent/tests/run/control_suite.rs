@@ -68,6 +68,7 @@ fn a_course_is_learned_by_every_learner_and_its_progress_recorded() {
         let mut run = Run::create(whole.path(), config.clone()).expect("a new directory");
         let outcome = run.train(&mut Silent).expect("nothing goes wrong");
         assert!(outcome.updates > 5, "{outcome:?}");
+        assert!(read(whole.path(), "provenance.json").contains("\"parkour_ranges\": \"1\""));
         let (distance, obstacles) = outcome.evaluation.and_then(|last| last.mean_progress()).expect("a course");
         assert!(distance.abs() < 10.0 && obstacles < 3.0, "{distance} m, {obstacles}");
         let progress = read(whole.path(), "progress.csv");

@@ -20,8 +20,9 @@ const FIGURE: Font = Font { size: 16.0, bold: true, colour: INK };
 /// Width and height of `figure` in points.
 pub(super) fn size(figure: &Figure) -> (f64, f64) {
     let (columns, rows) = grid(figure.panels.len());
-    // Several learners' names and the words under them need some room, and so do those on several seeds.
-    let columns = if figure.single().is_some() && figure.seeds() < 2 { columns } else { columns.max(2) };
+    // Several learners' names and the words under them need some room, and so do those on several seeds and on the paper's walker.
+    let narrow = figure.single().is_some() && figure.seeds() < 2 && figure.marked().is_none();
+    let columns = if narrow { columns } else { columns.max(2) };
     let (columns, rows) = (columns as f64, rows as f64);
     let width = 2.0 * MARGIN.0 + LABELS + columns * PANEL.0 + (columns - 1.0) * gap(figure);
     let heading = if figure.title.is_some() { HEADING } else { 0.0 };
