@@ -274,20 +274,3 @@ fn courses_have_a_table_of_their_own() {
     let json: serde_json::Value = serde_json::from_str(&table::json(&rows)).expect("JSON");
     assert!(json[1]["course"]["past_first"].as_f64().is_some_and(|share| (share - 0.5).abs() < 1e-12), "{json}");
 }
-
-/// A finished run on a course, with episodes of a hundred steps, whose distance is a tenth of its return and which passes an
-/// obstacle in every second episode.
-fn write_course(root: &Path, algorithm: &str, task: &str, seed: u64, curve: &[(u64, f64)]) {
-    write_run_of(root, algorithm, task, seed, true, curve);
-    let dir = root.join(task).join(format!("seed-{seed}"));
-    let (mut progress, mut metrics) =
-        (String::from("step,episode,distance,obstacles\n"), String::from("step,episode,return\n"));
-    for &(step, mean) in curve {
-        let _ = write!(progress, "{step},0,{},0\n{step},1,{},1\n", 0.1 * mean, 0.1 * mean);
-    }
-    for episode in 1..=curve.last().map_or(0, |&(step, _)| step) / 100 {
-        let _ = writeln!(metrics, "{},{episode},1.0", 100 * episode);
-    }
-    fs::write(dir.join("progress.csv"), progress).expect("the temporary folder can be written");
-    fs::write(dir.join("metrics.csv"), metrics).expect("the temporary folder can be written");
-}
