@@ -125,7 +125,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (from, mut to) = (vec![1.0_f32; workers.numbers], vec![0.0_f32; workers.numbers]);
     let copying = time(200, || black_box(&mut to).copy_from_slice(black_box(&from)));
     if job.rank() == 0 {
-        let sum = |times: &[f64]| times.iter().sum::<f64>();
+        let sum = |times: &[f64]| times.iter().fold(0.0, |sum, time| sum + time);
         let count = job.workers();
         let (waited, reduced) = (sum(&workers.waiting) / seconds, sum(&workers.reducing) / seconds);
         let line = serde_json::json!({

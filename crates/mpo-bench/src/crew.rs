@@ -60,6 +60,7 @@ impl Crew {
     }
 
     /// The error, alone; in a job, the end of all its processes.
+    #[must_use]
     pub fn fail(&self, error: anyhow::Error) -> anyhow::Error {
         match self {
             Self::Alone => error,

@@ -103,9 +103,9 @@ pub fn name(task: &str, seed: u64) -> String {
 fn conclude(jobs: &[Job], ended: Vec<Ended>, progress: &Progress, crew: &Crew) -> anyhow::Result<Ending> {
     let (mut ending, mut failed) = (Ending::Complete, 0);
     for (job, end) in jobs.iter().zip(ended) {
-        let report = |outcome| match crew.is_first() {
-            true => output::print(&report(&job.name, &job.dir.display().to_string(), &outcome)),
-            false => Ok(()),
+        let report = |outcome| {
+            let text = report(&job.name, &job.dir.display().to_string(), &outcome);
+            if crew.is_first() { output::print(&text) } else { Ok(()) }
         };
         match end {
             Ended::Finished(outcome) => report(outcome)?,

@@ -24,6 +24,9 @@ pub(crate) struct Options {
     /// Also on two hosts of two processes each: network namespaces of this machine, which only root can make.
     #[arg(long)]
     hosts: bool,
+    /// Measure this build of mpo-agent's example `distributed_rate`, in place of building it.
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
     /// Also write the figures to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -89,9 +92,15 @@ const HOSTS: [Place; 2] = [
 /// # Errors
 /// When the example cannot be built, or a job fails.
 pub(super) fn run(options: &Options) -> Result<()> {
-    let example = ["build", "--release", "-p", "mpo-agent", "--features", "mpi", "--example", "distributed_rate"];
-    process::run(&mut process::cargo(example))?;
-    let program = process::target().join("release/examples/distributed_rate");
+    let program = match &options.program {
+        Some(program) => std::path::absolute(program)?,
+        None => {
+            let example =
+                ["build", "--release", "-p", "mpo-agent", "--features", "mpi", "--example", "distributed_rate"];
+            process::run(&mut process::cargo(example))?;
+            process::target().join("release/examples/distributed_rate")
+        }
+    };
     let places: Vec<Place> = if options.hosts { HERE.iter().chain(&HOSTS).copied().collect() } else { HERE.to_vec() };
     let mut turns: Vec<Vec<Figures>> = vec![Vec::new(); places.len() * REDUCTIONS.len()];
     for _ in 0..options.turns {

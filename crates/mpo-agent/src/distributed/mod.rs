@@ -80,5 +80,7 @@ fn mean_in_rank_order(all: &[f32], mean: &mut [f32]) {
     for worker in &mut workers {
         mean.iter_mut().zip(worker).for_each(|(sum, value)| *sum += value);
     }
-    mean.iter_mut().for_each(|sum| *sum *= share);
+    for sum in mean {
+        *sum *= share;
+    }
 }

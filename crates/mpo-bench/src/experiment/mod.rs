@@ -41,7 +41,9 @@ fn train(options: &ExperimentOptions, crew: &Crew) -> anyhow::Result<Ending> {
     let mut jobs = experiment.jobs(&options.runs, options.seeds, options.tasks.as_deref())?;
     let mut workers = options.jobs.unwrap_or_else(processors).min(jobs.len());
     if options.distributed {
-        jobs.iter_mut().for_each(|job| job.config.training.workers = crew.workers());
+        for job in &mut jobs {
+            job.config.training.workers = crew.workers();
+        }
         workers = 1;
     }
     if crew.is_first() {
