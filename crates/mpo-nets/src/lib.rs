@@ -18,8 +18,10 @@
 //! | optimiser | [`Adam`] |
 //! | random numbers for sampled actions | [`noise::Noise`] |
 //! | one update of an [`Algorithm`] | [`LearnerStep`], made by [`cpu_learner`], [`learner_for!`] or [`pixel_learner`] |
+//! | the same on a CUDA device | [`cuda`] |
 //! | acting with the newest parameters | [`ActingPolicy`], [`PixelActingPolicy`] |
 
+pub mod cuda;
 pub mod noise;
 
 mod acting;
@@ -44,7 +46,10 @@ pub use dfdx::tensor::Cpu;
 pub use error::NetsError;
 pub use head::GaussianHead;
 pub use layout::{Entry, Layout};
-pub use learner::{BatchView, Demand, LearnerStep, UpdateStats, cpu_learner, initial_parameters, pixel_learner};
+pub use learner::{
+    BatchView, Demand, InitialNetworks, LearnerStep, UpdateStats, cpu_learner, initial_networks, initial_parameters,
+    pixel_learner,
+};
 pub use matmul::matrix_product;
 pub use modules::{Critic, Head, LayerNormTorso, Perceptron, PlainTorso, TorsoKind, TorsoParameters};
 pub use mpo_core::{Covariance, KlSplit};

@@ -8,8 +8,8 @@ const FETCHED: [&str; 14] =
     ["a", "a26", "bin", "dll", "dylib", "exe", "o", "onnx", "rom", "safetensors", "so", "whl", "xml", "zip"];
 
 /// C++ of this repository's own.
-const OWN_CPP: &str = "crates/mpo-envs/ale/";
-const CPP: [&str; 9] = ["c", "cc", "cpp", "cxx", "h", "hh", "hpp", "hxx", "ins"];
+const OWN_CPP: [&str; 2] = ["crates/mpo-envs/ale/", "crates/mpo-nets/src/cuda/"];
+const CPP: [&str; 10] = ["c", "cc", "cpp", "cu", "cxx", "h", "hh", "hpp", "hxx", "ins"];
 
 /// What may be in the repository without being text.
 const PICTURES: [&str; 2] = ["gif", "png"];
@@ -40,8 +40,13 @@ pub(super) fn nothing_of_the_emulator(files: &[File]) -> Vec<Finding> {
     let marks = [concat!("Bradford W", ". Mott"), concat!("A.L.E (Arcade", " Learning Environment)")];
     let mut findings = Vec::new();
     for file in files {
-        if !file.path.starts_with(OWN_CPP) && CPP.iter().any(|extension| has_extension(&file.path, extension)) {
-            findings.push(Finding::new(file, 0, format!("C++ of our own stands in {OWN_CPP}, and there is no other")));
+        let own = OWN_CPP.iter().any(|folder| file.path.starts_with(folder));
+        if !own && CPP.iter().any(|extension| has_extension(&file.path, extension)) {
+            findings.push(Finding::new(
+                file,
+                0,
+                format!("C++ of our own stands in {}, and there is no other", OWN_CPP.join(" and ")),
+            ));
         }
         if file.text().is_none() && !PICTURES.iter().any(|extension| has_extension(&file.path, extension)) {
             findings.push(Finding::new(file, 0, "neither text nor picture: games and libraries are not checked in"));
