@@ -80,6 +80,9 @@ struct How {
     /// Runs at a time; the default is one per processor.
     #[arg(long, value_name = "N")]
     jobs: Option<u32>,
+    /// Where the learners run: cpu, cuda, or auto, a card where there is one.
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(["cpu", "cuda", "auto"]))]
+    device: Option<String>,
 }
 
 /// The figures that there are experiments for.
@@ -140,7 +143,7 @@ fn atari(options: &Atari) -> Command {
 fn command(experiment: &str, preset: &str, tasks: Option<String>, how: &How) -> Command {
     let runs = how.runs.as_deref().map_or_else(|| format!("runs/{experiment}-{preset}").into(), from_root);
     // Cargo may be configured to build elsewhere; the variable is its own.
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| process::root().join("target"), PathBuf::from);
+    let target = process::target_directory();
     let program = target.join("release").join(format!("mpo{}", std::env::consts::EXE_SUFFIX));
     let mut command = Command::new(program);
     command.current_dir(process::root()).arg("experiment").arg(format!("experiments/{experiment}/{preset}.toml"));
@@ -153,6 +156,9 @@ fn command(experiment: &str, preset: &str, tasks: Option<String>, how: &How) -> 
     }
     if let Some(jobs) = how.jobs {
         command.args(["--jobs", &jobs.to_string()]);
+    }
+    if let Some(device) = &how.device {
+        command.args(["--device", device]);
     }
     if how.dry_run {
         command.arg("--dry-run");
@@ -219,17 +225,23 @@ mod tests {
 
     #[test]
     fn every_option_reaches_the_experiment() {
-        let how = || How { seeds: Some(3), dry_run: true, runs: Some("/elsewhere".into()), jobs: Some(4) };
+        let how = || How {
+            seeds: Some(3),
+            dry_run: true,
+            runs: Some("/elsewhere".into()),
+            jobs: Some(4),
+            device: Some("auto".to_owned()),
+        };
         let options =
             ControlSuite { preset: Preset::Paper, figure: None, tasks: Some("walker-*".to_owned()), how: how() };
         assert_eq!(
             process::show(&control_suite(&options)),
-            "mpo experiment experiments/control-suite/paper.toml --runs /elsewhere --tasks 'walker-*' --seeds 3 --jobs 4 --dry-run"
+            "mpo experiment experiments/control-suite/paper.toml --runs /elsewhere --tasks 'walker-*' --seeds 3 --jobs 4 --device auto --dry-run"
         );
         let options = Atari { preset: AtariPreset::Paper, games: Some("b*".to_owned()), how: how() };
         assert_eq!(
             process::show(&atari(&options)),
-            "mpo experiment experiments/atari/paper.toml --runs /elsewhere --tasks 'atari/b*' --seeds 3 --jobs 4 --dry-run"
+            "mpo experiment experiments/atari/paper.toml --runs /elsewhere --tasks 'atari/b*' --seeds 3 --jobs 4 --device auto --dry-run"
         );
     }
 

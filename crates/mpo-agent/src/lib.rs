@@ -26,6 +26,7 @@ pub mod tensorboard;
 mod actor;
 mod checkpoint;
 mod config;
+mod device;
 mod environment_loop;
 mod error;
 mod evaluator;
@@ -40,11 +41,12 @@ mod shapes;
 
 pub use actor::{Actor, Decision};
 pub use config::{Config, Profile, ReplayConfig, TrainingConfig};
+pub use device::{Chosen, DeviceChoice, DeviceLearners, device_model};
 pub use environment_loop::{EnvironmentLoop, Episode};
 pub use error::AgentError;
 pub use evaluator::Evaluator;
 pub use learner::Learner;
-pub use mpo_nets::Algorithm;
+pub use mpo_nets::{Algorithm, LearnerStep, NetsError, cuda};
 pub use provenance::{Process, Provenance};
 pub use records::{
     EpisodeRow, EvaluationRow, EvaluationSummary, Observer, Outcome, Reason, Silent, TimingRow, Warning,

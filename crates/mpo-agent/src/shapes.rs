@@ -1,7 +1,9 @@
 //! The one place where a task's sizes become a statically-shaped learner.
 
 use mpo_envs::Spec;
-use mpo_nets::{LearnerConfig, LearnerStep, NetworkConfig, PixelShape, learner_for, pixel_learner};
+use mpo_nets::{
+    InitialNetworks, LearnerConfig, LearnerStep, NetworkConfig, PixelShape, cpu_learner, networks_for, pixel_learner,
+};
 use mpo_replay::{ActionLayout, Frames, TransitionLayout};
 
 use crate::AgentError;
@@ -100,28 +102,38 @@ macro_rules! shapes {
         /// Every shape for which a learner is compiled in: those of the 28 control tasks.
         pub const SHAPES: &[Shape] = &[$(Shape::vector($observation, $action),)+];
 
-        impl LearnerFactory for CpuLearners {
-            fn make(
-                &self,
-                shape: Shape,
-                network: &NetworkConfig,
-                learner: &LearnerConfig,
-                seed: u64,
-            ) -> Result<Box<dyn LearnerStep>, AgentError> {
-                if let Some(pixels) = &shape.pixels {
-                    return Ok(pixel_learner(pixels, network, learner, seed)?);
-                }
-                match (shape.observation, shape.action) {
-                    $(($observation, $action) => {
-                        Ok(learner_for!($observation, $action, network, learner, seed)?)
-                    })+
-                    (observation, action) => {
-                        Err(AgentError::UnsupportedShape { observation, action })
-                    }
+        /// The networks of a task of numbers at the beginning of training.
+        pub(crate) fn initial_networks(
+            shape: Shape,
+            network: &NetworkConfig,
+            learner: &LearnerConfig,
+            seed: u64,
+        ) -> Result<InitialNetworks, AgentError> {
+            match (shape.observation, shape.action) {
+                $(($observation, $action) => {
+                    Ok(networks_for!($observation, $action, network, learner, seed)?)
+                })+
+                (observation, action) => {
+                    Err(AgentError::UnsupportedShape { observation, action })
                 }
             }
         }
     };
+}
+
+impl LearnerFactory for CpuLearners {
+    fn make(
+        &self,
+        shape: Shape,
+        network: &NetworkConfig,
+        learner: &LearnerConfig,
+        seed: u64,
+    ) -> Result<Box<dyn LearnerStep>, AgentError> {
+        match &shape.pixels {
+            Some(pixels) => Ok(pixel_learner(pixels, network, learner, seed)?),
+            None => Ok(cpu_learner(initial_networks(shape, network, learner, seed)?, network, learner, seed)),
+        }
+    }
 }
 
 // observations x actions

@@ -1,7 +1,7 @@
 //! The parts of the program `mpo`: one file per subcommand, and what they share.
 //!
-//! [`cli`] says what the command line accepts. [`train`], [`experiment`], [`eval`], [`play`], [`plot`], [`table`], [`tasks`] and
-//! [`random`] each run one subcommand. Training goes through [`pool`], which [`progress`] watches and [`interrupt`]
+//! [`cli`] says what the command line accepts. [`train`], [`experiment`], [`eval`], [`play`], [`plot`], [`table`], [`tasks`],
+//! [`random`] and [`gpu_check`] each run one subcommand. Training goes through [`pool`], which [`progress`] watches and [`interrupt`]
 //! stops. Tables and figures are made from [`records`] of run directories, grouped into [`series`], beside [`anchors`] and, of
 //! games, [`atari`]; [`catalogue`] knows all tasks, and [`report`] holds figures against what the paper says.
 
@@ -13,6 +13,7 @@ pub mod catalogue;
 pub mod cli;
 pub mod eval;
 pub mod experiment;
+pub mod gpu_check;
 pub mod interrupt;
 pub mod output;
 pub mod pictures;

@@ -19,7 +19,7 @@ use toml::Value;
 use crate::progress::Progress;
 
 /// Makes the environment and learner factories of one run.
-pub type MakeParts = fn() -> Parts;
+pub type MakeParts<'a> = &'a (dyn Fn() -> Parts + Sync);
 
 /// One run to train.
 #[derive(Clone, Debug)]
@@ -65,7 +65,7 @@ pub enum Ended {
 ///
 /// # Panics
 /// If a run panics, once the others have ended.
-pub fn train(jobs: &[Job], workers: usize, progress: &Progress, stop: &AtomicBool, parts: MakeParts) -> Vec<Ended> {
+pub fn train(jobs: &[Job], workers: usize, progress: &Progress, stop: &AtomicBool, parts: MakeParts<'_>) -> Vec<Ended> {
     let ended: Vec<Mutex<Ended>> = jobs.iter().map(|_| Mutex::new(Ended::NotBegun)).collect();
     for_each(jobs.len(), workers, |index| {
         if !stop.load(Ordering::Relaxed) {
@@ -104,7 +104,7 @@ pub fn for_each(count: usize, workers: usize, work: impl Fn(usize) + Sync) {
     });
 }
 
-fn train_one(job: &Job, progress: &Progress, stop: &AtomicBool, parts: MakeParts) -> anyhow::Result<Ended> {
+fn train_one(job: &Job, progress: &Progress, stop: &AtomicBool, parts: MakeParts<'_>) -> anyhow::Result<Ended> {
     let mut run = match (state(&job.dir), job.existing) {
         (State::Absent, _) | (_, Existing::Refuse) => Run::create_with(&job.dir, job.config.clone(), &parts())?,
         (State::Done, Existing::Continue) => {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
-use mpo_agent::{Algorithm, Config, Outcome, Parts, Reason, Run};
+use mpo_agent::{Algorithm, Config, DeviceChoice, Outcome, Parts, Reason, Run};
 
 use crate::{
     catalogue,
@@ -21,13 +21,19 @@ use crate::{
 /// fails.
 pub fn command(options: &TrainOptions) -> anyhow::Result<Ending> {
     match &options.resume {
-        Some(dir) => resume(dir),
+        Some(dir) => resume(dir, options.device),
         None => start(options),
     }
 }
 
-fn resume(dir: &Path) -> anyhow::Result<Ending> {
-    let mut run = Run::resume(dir)?;
+fn resume(dir: &Path, device: DeviceChoice) -> anyhow::Result<Ending> {
+    let chosen = match device {
+        DeviceChoice::Cpu => device.resolve(&[], 1)?,
+        _ => device.resolve(&[&Config::read(&dir.join("config.toml"))?], 1)?,
+    };
+    chosen.note.iter().for_each(|note| output::note(note));
+    let parts = Parts { learners: chosen.learners(), ..Parts::default() };
+    let mut run = Run::resume_with(dir, &parts)?;
     if run.is_done() {
         output::note(&format!("{} has already reached its end", dir.display()));
         return Ok(Ending::Complete);
@@ -43,10 +49,16 @@ fn resume(dir: &Path) -> anyhow::Result<Ending> {
 
 fn start(options: &TrainOptions) -> anyhow::Result<Ending> {
     let jobs = jobs(options)?;
+    let configs: Vec<_> = jobs.iter().map(|job| &job.config).collect();
+    let chosen = options.device.resolve(&configs, options.jobs.unwrap_or(jobs.len()))?;
+    chosen.note.iter().for_each(|note| output::note(note));
+    // On a device runs that wait for each other's batches make one launch of their updates.
+    let workers = options.jobs.unwrap_or(if chosen.on_device() { jobs.len() } else { 1 });
+    let parts = || Parts { learners: chosen.learners(), ..Parts::default() };
     let stop = interrupt::install()?;
     let steps = jobs.iter().map(|job| job.config.steps).sum();
     let progress = Progress::new(jobs.iter().map(|job| job.name.as_str()), steps);
-    let ended = pool::train(&jobs, options.jobs, &progress, stop, Parts::default);
+    let ended = pool::train(&jobs, workers, &progress, stop, &parts);
     conclude(&jobs, ended, &progress)
 }
 

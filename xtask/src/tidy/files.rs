@@ -29,8 +29,9 @@ const HOSTS: [&str; 6] = [
     concat!("deb.debian", ".org"),
 ];
 
-/// Where the environments say what they look for in the cache.
+/// Where the environments, and the CUDA learner, say what they look for in the cache.
 const ASSETS: &str = "crates/mpo-envs/src/assets.rs";
+const NVRTC: &str = "crates/mpo-nets/src/cuda/nvrtc.rs";
 
 /// Cargo writes its registry's address into the lock file itself.
 const NAMES_ITS_REGISTRY: &str = "Cargo.lock";
@@ -98,17 +99,19 @@ pub(super) fn no_registry_hosts(files: &[File]) -> Vec<Finding> {
     findings
 }
 
-/// What set-up fetches is what the environments look for: the two share no code, so that each builds without the other.
+/// What set-up fetches is what is looked for: the two share no code, so that each builds without the other.
 pub(super) fn set_up_and_environments_agree(files: &[File]) -> Vec<Finding> {
-    let Ok(folders) = setup::folders() else { return Vec::new() };
+    let (Ok(folders), Ok(cuda)) = (setup::folders(), setup::cuda_folders()) else { return Vec::new() };
     let mut findings = Vec::new();
-    for file in files.iter().filter(|file| file.path == ASSETS) {
-        for folder in folders.iter().filter(|folder| lines_with(file, folder).is_empty()) {
-            findings.push(Finding::new(
-                file,
-                0,
-                format!("does not look for {folder}, which xtask/pins.txt makes set-up fetch"),
-            ));
+    for (path, folders) in [(ASSETS, folders), (NVRTC, cuda)] {
+        for file in files.iter().filter(|file| file.path == path) {
+            for folder in folders.iter().filter(|folder| lines_with(file, folder).is_empty()) {
+                findings.push(Finding::new(
+                    file,
+                    0,
+                    format!("does not look for {folder}, which the pins in xtask/ make set-up fetch"),
+                ));
+            }
         }
     }
     findings

@@ -15,7 +15,7 @@ use cudarc::driver::{CudaContext, CudaEvent, CudaStream, DriverError, result, sy
 use super::{
     device::Device,
     launch::{Argument, Launch, LaunchList},
-    model::{KERNELS, Model},
+    model::{CEILINGS, KERNELS, Model},
     nvrtc,
 };
 use crate::NetsError;
@@ -180,7 +180,7 @@ impl Cuda {
         let module = unsafe { result::module::load_data(image.as_ptr().cast()) };
         let module = Module(module.map_err(driver("cuModuleLoadData"))?, context.clone());
         let mut functions = Vec::new();
-        for kernel in KERNELS {
+        for kernel in KERNELS.into_iter().chain(CEILINGS) {
             let name = CString::new(kernel).map_err(|error| failed(error.to_string()))?;
             // SAFETY: the module was loaded above and stays loaded as long as the function is kept.
             let function = unsafe { result::module::get_function(module.0, name) };
@@ -398,7 +398,9 @@ impl Device for Cuda {
                 *seconds += f64::from(begin.elapsed_ms(&end).map_err(driver("cuEventElapsedTime"))?) / 1e3;
             }
         }
-        seconds.iter_mut().for_each(|seconds| *seconds /= rounds as f64);
+        for seconds in &mut seconds {
+            *seconds /= rounds as f64;
+        }
         Ok(Some(seconds))
     }
 }

@@ -7,6 +7,7 @@
 
 use std::{
     ffi::c_void,
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -18,7 +19,7 @@ use super::{
     cache_folder,
     device::Device,
     launch::{Argument, LaunchList},
-    model::{KERNELS, Model, fingerprint},
+    model::{CEILINGS, KERNELS, Model, fingerprint},
 };
 use crate::NetsError;
 
@@ -49,7 +50,9 @@ impl Emulator {
     /// [`NetsError::Device`] where there is no C++ compiler, or what it said.
     pub fn new(model: &Model) -> Result<Self, NetsError> {
         let mut text = format!("{HEADER}\n{}\n", model.source());
-        KERNELS.iter().for_each(|kernel| text.push_str(&format!("EMULATED({kernel})\n")));
+        for kernel in KERNELS.iter().chain(&CEILINGS) {
+            let _ = writeln!(text, "EMULATED({kernel})");
+        }
         let path = compiled(&text)?;
         // SAFETY: the library was compiled from our own sources, which have no initialisers that do anything.
         let library =

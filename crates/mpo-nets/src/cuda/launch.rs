@@ -187,7 +187,9 @@ mod tests {
 
     fn list() -> LaunchList {
         let mut arena = Arena::default();
-        ["a", "b", "c"].map(|name| arena.add(name, 5));
+        for name in ["a", "b", "c"] {
+            arena.add(name, 5);
+        }
         LaunchList::new(arena, Arena::default(), 2)
     }
 

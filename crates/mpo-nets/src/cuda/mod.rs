@@ -11,11 +11,14 @@
 //! a subset of CUDA C++ that a C++ compiler takes as well, so that every kernel and the whole update are checked against
 //! mpo-core and the CPU's learner where there is no card.
 
+pub mod check;
+
 mod arena;
 mod device;
 mod driver;
 mod emulator;
 mod launch;
+mod memory;
 mod model;
 mod nvrtc;
 mod population;
@@ -30,11 +33,12 @@ pub use device::Device;
 pub use driver::{Card, Cuda, card};
 pub use emulator::Emulator;
 pub use launch::{Argument, Launch, LaunchList};
-pub use model::{DeviceNetwork, KERNELS, Model};
+pub use memory::Capacity;
+pub use model::{DeviceNetwork, KERNELS, Model, supports};
 pub use nvrtc::{Compiled, FOLDER as NVRTC_FOLDER, Nvrtc, cubin};
 pub use population::{Pace, Population};
 pub use step::DeviceLearner;
-pub use update::{Capacity, Program};
+pub use update::Program;
 
 /// Where compiled kernels are kept: `$MPO_CACHE`, else `$XDG_CACHE_HOME/mpo`, else `$HOME/.cache/mpo`.
 fn cache_folder() -> Option<PathBuf> {

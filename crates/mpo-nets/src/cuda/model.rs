@@ -14,7 +14,7 @@ use crate::{
 const VALUE_ROWS: usize = 6;
 
 /// The kernels' sources in the order in which they need each other.
-const SOURCES: [&str; 11] = [
+const SOURCES: [&str; 12] = [
     include_str!("kernels/prelude.cu"),
     include_str!("kernels/gaussian.cu"),
     include_str!("kernels/act.cu"),
@@ -26,9 +26,13 @@ const SOURCES: [&str; 11] = [
     include_str!("kernels/gradients.cu"),
     include_str!("kernels/finish.cu"),
     include_str!("kernels/adam.cu"),
+    include_str!("kernels/ceiling.cu"),
 ];
 
-/// The kernels, by name.
+/// Kernels that no update launches: they find out what the device can do.
+pub(super) const CEILINGS: [&str; 2] = ["copy_words", "multiply_adds"];
+
+/// The kernels of an update, by name.
 pub const KERNELS: [&str; 12] = [
     "act",
     "value_states",
@@ -88,7 +92,7 @@ impl Model {
     pub fn new(initial: InitialNetworks, network: &NetworkConfig, config: &LearnerConfig) -> Result<Self, NetsError> {
         let InitialNetworks { observation, action, policy, critic } = initial;
         let head = GaussianHead::of(action, network);
-        refuse(network, config)?;
+        supports(network, config)?;
         let joint = config.algorithm == Algorithm::MpoJointKl;
         let mut duals = vec![config.initial_temperature, config.initial_alpha_mean];
         duals.extend((!joint).then_some(config.initial_alpha_covariance));
@@ -229,7 +233,7 @@ impl Model {
     #[must_use]
     pub fn source(&self) -> String {
         let mut text = self.defines();
-        SOURCES.iter().for_each(|source| text.push_str(source));
+        text.extend(SOURCES);
         text
     }
 }
@@ -270,8 +274,11 @@ impl DeviceNetwork {
     }
 }
 
-/// Refuses what only the CPU's learner does.
-fn refuse(network: &NetworkConfig, config: &LearnerConfig) -> Result<(), NetsError> {
+/// Whether a device makes the updates of these settings.
+///
+/// # Errors
+/// [`NetsError::Setting`] names what only the CPU's learner does.
+pub fn supports(network: &NetworkConfig, config: &LearnerConfig) -> Result<(), NetsError> {
     let setting = |key, value: String, must| Err(NetsError::Setting { key, value, must });
     if !matches!(config.algorithm, Algorithm::Mpo | Algorithm::MpoJointKl) {
         let must = "mpo or mpo_joint_kl on a CUDA device; with --device cpu every algorithm runs";

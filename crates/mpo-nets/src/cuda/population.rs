@@ -10,10 +10,11 @@ use std::{
 
 use super::{
     device::Device,
+    memory::Capacity,
     model::Model,
     state::{self, Control},
     step::DeviceLearner,
-    update::{Capacity, Program},
+    update::Program,
 };
 use crate::{BatchView, NetsError, UpdateStats};
 
@@ -87,7 +88,10 @@ struct Deposit {
 
 impl fmt::Debug for Room {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Room").field("members", &self.members.len()).field("launches", &self.launches).finish()
+        f.debug_struct("Room")
+            .field("members", &self.members.len())
+            .field("launches", &self.launches)
+            .finish_non_exhaustive()
     }
 }
 
@@ -202,7 +206,8 @@ impl Room {
             if member.deposited {
                 member.batch.pack(&batch, words);
             } else {
-                words[batch.get("head").at] = 0;
+                let head = batch.get("head").at;
+                words[head..head + 2].fill(0);
             }
         }
         hall.device.launch(slot)

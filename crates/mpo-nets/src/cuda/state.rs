@@ -1,8 +1,9 @@
 //! A learner's words that outlive an update, from and to its checkpoint, which is that of the CPU's learner.
 
 use super::{
+    memory::{CONTROL, NAMES, STATS},
     model::Model,
-    update::{CONTROL, NAMES, Program, STATS},
+    update::Program,
 };
 use crate::{
     NetsError, UpdateStats,
@@ -135,6 +136,13 @@ fn to_numbers(stats: &UpdateStats) -> [f32; 13] {
         stats.critic_grad_norm,
         stats.stddev_mean,
     ]
+}
+
+/// The largest relative difference of two updates' statistics; of what is nearly zero, the difference itself counts.
+pub(super) fn distance(found: &UpdateStats, wanted: &UpdateStats) -> f64 {
+    let pairs = to_numbers(found).into_iter().zip(to_numbers(wanted));
+    let gaps = pairs.map(|(a, b)| (f64::from(a) - f64::from(b)).abs() / f64::from(b).abs().max(1e-2));
+    gaps.fold(0.0, |worst, gap| if gap > worst || gap.is_nan() { gap } else { worst })
 }
 
 /// The checkpoint of a run's persistent words. The statistics told last are in it too, so that a resumed run's records go on

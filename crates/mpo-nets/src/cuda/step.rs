@@ -99,7 +99,7 @@ impl LearnerStep for DeviceLearner {
     }
 
     fn policy_parameters(&self) -> &[f32] {
-        self.fetched.get_or_init(|| match self.seat.read(super::update::NAMES[0].online) {
+        self.fetched.get_or_init(|| match self.seat.read(super::memory::NAMES[0].online) {
             Ok(words) => words.into_iter().map(f32::from_bits).collect(),
             Err(error) => {
                 // There is no way to say so here; acting goes on with the initial policy until the next update says it.

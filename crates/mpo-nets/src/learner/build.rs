@@ -80,16 +80,12 @@ pub fn cpu_learner(
 ) -> Box<dyn LearnerStep> {
     let InitialNetworks { observation, action, policy, critic } = initial;
     let networks = train(policy, critic, config, |layout| Network::from_layout(layout, network.torso));
-    match config.algorithm {
-        Algorithm::Ppo => {
-            let actions = GaussianActions::new(GaussianHead::of(action, network));
-            Box::new(PpoLearner::new(networks, observation, actions, config, seed))
-        }
-        _ => {
-            let objective = Sampled::new((observation, action), network, config);
-            Box::new(OffPolicyLearner::new(networks, objective, config, seed))
-        }
+    if config.algorithm == Algorithm::Ppo {
+        let actions = GaussianActions::new(GaussianHead::of(action, network));
+        return Box::new(PpoLearner::new(networks, observation, actions, config, seed));
     }
+    let objective = Sampled::new((observation, action), network, config);
+    Box::new(OffPolicyLearner::new(networks, objective, config, seed))
 }
 
 /// Policy and critic with what training them takes; they share threads.

@@ -46,22 +46,24 @@ struct Fibre {
     std::vector<char> stack;
     bool begun = false, done = false;
     unsigned waits;  // 0 runs, 1 at the warp's barrier, 2 at the block's
-    float given;     // in a shuffle
+    float given[2];  // in the last two shuffles: a lane may be one ahead of its neighbours
+    unsigned shuffles;
 };
 
 struct Block {
     std::vector<Fibre> fibres;
     std::vector<float> shared;
     jmp_buf scheduler;
-    ucontext_t home;
     unsigned current = 0, count = 0;
     void (*body)(void*) = nullptr;
     void* argument = nullptr;
 };
 
-static thread_local Block block;
+// A plain pointer: reaching it costs less than an object that has to be made.
+static thread_local Block* here = nullptr;
 
 static void leave(unsigned waits) {
+    Block& block = *here;
     Fibre& fibre = block.fibres[block.current];
     fibre.waits = waits;
     if (_setjmp(fibre.place) == 0) _longjmp(block.scheduler, 1);
@@ -70,6 +72,7 @@ static void leave(unsigned waits) {
 // A fibre's whole life: a thread of one block after another.
 static void entry() {
     for (;;) {
+        Block& block = *here;
         block.body(block.argument);
         Fibre& fibre = block.fibres[block.current];
         fibre.done = true;
@@ -78,7 +81,7 @@ static void entry() {
 }
 
 // Lets fibre `i` run until it waits or ends.
-static void resume(unsigned i) {
+static void resume(Block& block, unsigned i) {
     Fibre& fibre = block.fibres[i];
     block.current = i;
     threadIdx = {i, 0, 0};
@@ -95,7 +98,7 @@ static void resume(unsigned i) {
 }
 
 // Threads from..to that have not ended all wait at `barrier`; none of them runs.
-static bool arrived(unsigned from, unsigned to, unsigned barrier) {
+static bool arrived(const Block& block, unsigned from, unsigned to, unsigned barrier) {
     bool any = false;
     for (unsigned i = from; i < to; i++) {
         if (block.fibres[i].done) continue;
@@ -105,16 +108,17 @@ static bool arrived(unsigned from, unsigned to, unsigned barrier) {
     return any;
 }
 
-static void release(unsigned from, unsigned to) {
+static void release(Block& block, unsigned from, unsigned to) {
     for (unsigned i = from; i < to; i++) block.fibres[i].waits = 0;
 }
 
 // Runs a block's threads to their ends; false where they wait for each other at different barriers.
-static bool run_block() {
+static bool run_block(Block& block) {
     for (unsigned i = 0; i < block.count; i++) {
         Fibre& fibre = block.fibres[i];
         fibre.done = false;
         fibre.waits = 0;
+        fibre.shuffles = 0;
     }
     for (;;) {
         bool alive = false, moved = false;
@@ -122,18 +126,18 @@ static bool run_block() {
             unsigned to = from + WARP_THREADS < block.count ? from + WARP_THREADS : block.count;
             for (unsigned i = from; i < to; i++) {
                 if (block.fibres[i].done || block.fibres[i].waits != 0) continue;
-                resume(i);
+                resume(block, i);
                 moved = true;
             }
             for (unsigned i = from; i < to; i++) alive |= !block.fibres[i].done;
-            if (arrived(from, to, 1)) {
-                release(from, to);
+            if (arrived(block, from, to, 1)) {
+                release(block, from, to);
                 moved = true;
             }
         }
         if (!alive) return true;
-        if (arrived(0, block.count, 2)) {
-            release(0, block.count);
+        if (arrived(block, 0, block.count, 2)) {
+            release(block, 0, block.count);
             moved = true;
         }
         if (!moved) return false;
@@ -150,14 +154,21 @@ void call(void (*kernel)(A...), void** arguments) {
     call_with(kernel, arguments, std::index_sequence_for<A...>());
 }
 
-template <class F>
-int launch(const unsigned* grid, unsigned threads, unsigned shared_bytes, F body) {
-    // Of a fixed number, because a fibre that has begun must not move.
+// This thread's block, whose fibres are of a fixed number: one that has begun must not move.
+static Block& own_block() {
+    static thread_local Block block;
+    here = &block;
     if (block.fibres.empty()) {
         block.fibres.resize(MOST_THREADS);
         for (Fibre& fibre : block.fibres) fibre.stack.resize(STACK);
     }
+    return block;
+}
+
+template <class F>
+int launch(const unsigned* grid, unsigned threads, unsigned shared_bytes, F body) {
     if (threads > MOST_THREADS) return 2;
+    Block& block = own_block();
     block.count = threads;
     block.body = [](void* f) { (*static_cast<F*>(f))(); };
     block.argument = &body;
@@ -169,25 +180,27 @@ int launch(const unsigned* grid, unsigned threads, unsigned shared_bytes, F body
                 blockIdx = {x, y, z};
                 // What a block leaves uninitialised is not zero, as on the card.
                 block.shared.assign(shared_bytes / 4, NAN);
-                if (!run_block()) return 1;
+                if (!run_block(block)) {
+                    block.fibres.clear();
+                    return 1;
+                }
             }
     return 0;
 }
 
 }  // namespace emulation
 
-#define SHARED_FLOATS(name) float* name = emulation::block.shared.data()
+#define SHARED_FLOATS(name) float* name = emulation::here->shared.data()
 
 static inline void __syncwarp() { emulation::leave(1); }
 static inline void __syncthreads() { emulation::leave(2); }
 
 static inline float __shfl_xor_sync(unsigned, float x, int mask) {
-    unsigned here = emulation::block.current;
-    emulation::block.fibres[here].given = x;
+    emulation::Block& block = *emulation::here;
+    unsigned lane = block.current, turn = block.fibres[lane].shuffles++ % 2;
+    block.fibres[lane].given[turn] = x;
     emulation::leave(1);
-    float other = emulation::block.fibres[here ^ (unsigned)mask].given;
-    emulation::leave(1);
-    return other;
+    return block.fibres[lane ^ (unsigned)mask].given[turn];
 }
 
 // The entry through which the host launches a kernel: as cuLaunchKernel, pointers to the arguments.
