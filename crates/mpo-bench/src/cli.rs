@@ -240,9 +240,12 @@ pub struct GpuCheckOptions {
     /// Seconds that all may take: parts for which too few are left are skipped
     #[arg(long, value_name = "S", default_value_t = 510)]
     pub seconds: u64,
-    /// Only the agreement of one setting
+    /// The agreement of one setting and one update in place of all
     #[arg(long)]
     pub quick: bool,
+    /// Nothing but the agreement
+    #[arg(long)]
+    pub agreement_only: bool,
     /// Print the launches of one update, and stop
     #[arg(long)]
     pub dry_run: bool,

@@ -69,7 +69,14 @@ struct Hall {
 struct Member {
     alive: bool,
     deposited: bool,
-    batch: Deposit,
+    /// Behind a lock of its own, so that runs fill theirs side by side.
+    batch: Arc<Mutex<Deposit>>,
+}
+
+impl Member {
+    fn batch(&self) -> MutexGuard<'_, Deposit> {
+        self.batch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A batch as the device reads it.
@@ -145,8 +152,9 @@ impl Population {
         let at = run * hall.program.list.arena.len();
         hall.device.write(at, &words)?;
         room.members[run].alive = true;
+        let batch = room.members[run].batch.clone();
         drop(room);
-        let seat = Seat { shared: self.shared.clone(), run };
+        let seat = Seat { shared: self.shared.clone(), run, batch };
         Ok(DeviceLearner::new(seat, model, self.pace))
     }
 
@@ -194,7 +202,7 @@ impl Room {
 
     fn launch(&mut self, model: &Model) -> Result<(), NetsError> {
         let (runs, slot) = (self.members.len(), (self.launches % 2) as usize);
-        let needed = self.members.iter().filter(|member| member.deposited).map(|member| member.batch.capacity());
+        let needed = self.members.iter().filter(|member| member.deposited).map(|member| member.batch().capacity());
         let needed = needed.fold(Capacity::default(), Capacity::or);
         let Some(hall) = &mut self.hall else { return Ok(()) };
         if needed.or(hall.capacity) != hall.capacity {
@@ -204,7 +212,7 @@ impl Room {
         let staging = hall.device.staging(slot)?;
         for (member, words) in self.members.iter().zip(staging.chunks_exact_mut(batch.len())) {
             if member.deposited {
-                member.batch.pack(&batch, words);
+                member.batch().pack(&batch, words);
             } else {
                 let head = batch.get("head").at;
                 words[head..head + 2].fill(0);
@@ -301,16 +309,16 @@ impl Deposit {
 pub(super) struct Seat {
     shared: Arc<Shared>,
     run: usize,
+    batch: Arc<Mutex<Deposit>>,
 }
 
 impl Seat {
     /// Deposits a batch; returns when the update of all that it belongs to was launched.
     pub(super) fn update(&self, batch: &BatchView<'_>, model: &Model) -> Result<(), NetsError> {
+        self.batch.lock().unwrap_or_else(PoisonError::into_inner).fill(batch, model);
         let mut room = self.shared.lock();
         room.hall()?;
-        let member = &mut room.members[self.run];
-        member.batch.fill(batch, model);
-        member.deposited = true;
+        room.members[self.run].deposited = true;
         let before = room.launches;
         // Whoever finds all there launches: the last to come, or, when one has left, the first to notice.
         while room.launches == before {

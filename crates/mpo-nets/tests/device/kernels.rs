@@ -12,11 +12,13 @@ use mpo_nets::{
 
 use crate::data::{Case, Data, arrays, distance};
 
-/// A network of a checkpoint: online and target parameters.
+/// A network of a checkpoint: online and target parameters, the optimiser's moments.
 struct Side {
     network: Network,
     online: Vec<f32>,
     target: Vec<f32>,
+    first: Vec<f32>,
+    second: Vec<f32>,
 }
 
 /// A device learner that made one update, the batch, and what was before it.
@@ -57,8 +59,9 @@ impl Probe {
                 let found = names.map(|name| arrays.iter().find(|(other, _)| *other == name).expect("an array"));
                 found.flat_map(|(_, numbers)| numbers.clone()).collect()
             };
-            let (online, target) = (flat("online"), flat("target"));
-            Side { network: Network::from_layout(&network.layout, case.network.torso), online, target }
+            let [online, target, first, second] = ["online", "target", "adam.first", "adam.second"].map(flat);
+            let network = Network::from_layout(&network.layout, case.network.torso);
+            Side { network, online, target, first, second }
         };
         let (policy, critic) = (side(0), side(1));
         let duals = arrays.iter().find(|(name, _)| name == "duals.raw").expect("duals").1.clone();
@@ -264,19 +267,13 @@ fn finish_and_adam_clip_step_and_copy() {
             let gradient = probe.piece(&format!("{name}.gradient"), side.online.len());
             let (_, factor) = clip_by_global_norm(&gradient, case.config.gradient_clip);
             assert!(factor < 1.0, "the clipping is seen");
-            // The moments after the step, less what the step added to them, are those before.
             let mut adam = Adam::new(side.online.len(), case.config.policy_learning_rate);
-            let [after1, after2] =
-                ["first", "second"].map(|k| probe.piece(&format!("{name}.adam.{k}"), gradient.len()));
-            let before1: Vec<f32> = after1.iter().zip(&gradient).map(|(m, g)| (m - 0.1 * factor * g) / 0.9).collect();
-            let before2: Vec<f32> = after2
-                .iter()
-                .zip(&gradient)
-                .map(|(v, g)| ((v - 0.001 * (factor * g).powi(2)) / 0.999).max(0.0))
-                .collect();
-            adam.set_state(4, &before1, &before2);
+            adam.set_state(4, &side.first, &side.second);
             let mut stepped = side.online.clone();
             adam.update(&mut stepped, &gradient, factor);
+            let (_, first, second) = adam.state();
+            probe.check(&format!("{name}.adam.first"), first, ROUNDING);
+            probe.check(&format!("{name}.adam.second"), second, ROUNDING);
             let moved = |to: &[f32]| to.iter().zip(&side.online).map(|(a, b)| a - b).collect::<Vec<f32>>();
             let online = probe.piece(&format!("{name}.online"), stepped.len());
             assert!(distance(&moved(&online), &moved(&stepped)) < 1e-3, "{name}'s step");
