@@ -5,6 +5,7 @@
 mod align;
 mod bench;
 mod ci;
+mod gpu_check;
 mod process;
 mod reproduce;
 mod setup;
@@ -30,6 +31,8 @@ enum Command {
     /// Play this workspace's environments beside the originals and compare every number.
     #[command(subcommand)]
     Align(align::Suite),
+    /// Pack what checks the CUDA learner on a machine with a card, and run the check here.
+    GpuCheck(gpu_check::Options),
     /// All that continuous integration checks, in its order.
     Ci,
     /// Check the architecture's absences: what must not be where.
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Command::Reproduce(experiment) => reproduce::run(&experiment),
         Command::Bench(options) => bench::run(&options),
         Command::Align(suite) => align::run(&suite),
+        Command::GpuCheck(options) => gpu_check::run(&options),
         Command::Ci => ci::run(),
         Command::Tidy => tidy::run(),
     };

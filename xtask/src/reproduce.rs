@@ -139,11 +139,14 @@ struct How {
     #[arg(long, value_name = "N")]
     jobs: Option<u32>,
     /// Train one run after another, each by N processes of an MPI job: see docs/distributed.md.
-    #[arg(long, value_name = "N", conflicts_with_all = ["jobs", "dry_run"])]
+    #[arg(long, value_name = "N", conflicts_with_all = ["jobs", "dry_run", "device"])]
     workers: Option<u32>,
     /// What starts them, words apart by spaces, in place of `mpirun -np N`.
     #[arg(long, value_name = "COMMAND", requires = "workers")]
     launcher: Option<String>,
+    /// Where the learners run: cpu, cuda, or auto, a card where there is one.
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(["cpu", "cuda", "auto"]))]
+    device: Option<String>,
 }
 
 /// The figures that there are experiments for.
@@ -250,6 +253,9 @@ fn command(experiment: &str, preset: &str, tasks: Option<String>, how: &How) -> 
     if let Some(jobs) = how.jobs {
         command.args(["--jobs", &jobs.to_string()]);
     }
+    if let Some(device) = &how.device {
+        command.args(["--device", device]);
+    }
     if how.dry_run {
         command.arg("--dry-run");
     }
@@ -343,18 +349,24 @@ mod tests {
 
     #[test]
     fn every_option_reaches_the_experiment() {
-        let how =
-            || How { seeds: Some(3), dry_run: true, runs: Some("/elsewhere".into()), jobs: Some(4), ..How::default() };
+        let how = || How {
+            seeds: Some(3),
+            dry_run: true,
+            runs: Some("/elsewhere".into()),
+            jobs: Some(4),
+            device: Some("auto".to_owned()),
+            ..How::default()
+        };
         let options =
             ControlSuite { preset: Preset::Paper, figure: None, tasks: Some("walker-*".to_owned()), how: how() };
         assert_eq!(
             process::show(&control_suite(&options)),
-            "mpo experiment experiments/control-suite/paper.toml --runs /elsewhere --tasks 'walker-*' --seeds 3 --jobs 4 --dry-run"
+            "mpo experiment experiments/control-suite/paper.toml --runs /elsewhere --tasks 'walker-*' --seeds 3 --jobs 4 --device auto --dry-run"
         );
         let options = Atari { preset: AtariPreset::Paper, games: Some("b*".to_owned()), how: how() };
         assert_eq!(
             process::show(&atari(&options)),
-            "mpo experiment experiments/atari/paper.toml --runs /elsewhere --tasks 'atari/b*' --seeds 3 --jobs 4 --dry-run"
+            "mpo experiment experiments/atari/paper.toml --runs /elsewhere --tasks 'atari/b*' --seeds 3 --jobs 4 --device auto --dry-run"
         );
     }
 

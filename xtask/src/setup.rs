@@ -35,6 +35,19 @@ pub(crate) struct Options {
 enum Other {
     /// Fetch the Arcade Learning Environment's source package by pip and build its library: needs a C++17 compiler.
     Atari(atari::Options),
+    /// Fetch NVIDIA's run-time compiler by pip: 90 MB, for tests of the kernels and for cards without a toolkit.
+    Cuda(Cuda),
+}
+
+/// What the command line of `cargo xtask setup cuda` takes.
+#[derive(Debug, Default, clap::Args)]
+struct Cuda {
+    /// The wheel, if it is on this machine already.
+    #[arg(long, value_name = "FILE")]
+    wheel: Vec<PathBuf>,
+    /// Fetch and unpack again even what is there and sound.
+    #[arg(long)]
+    force: bool,
 }
 
 /// Fills the cache as the command line says.
@@ -42,14 +55,18 @@ enum Other {
 /// # Errors
 /// See [`Setup::run`].
 pub(crate) fn run(options: &Options) -> Result<()> {
-    if let Some(Other::Atari(options)) = &options.other {
-        return atari::run(options);
+    match &options.other {
+        Some(Other::Atari(options)) => atari::run(options),
+        Some(Other::Cuda(Cuda { wheel, force })) => fill(&package::pinned_for_cuda()?, wheel, *force),
+        None => fill(&package::pinned()?, &options.wheel, options.force),
     }
-    let packages = package::pinned()?;
+}
+
+fn fill(packages: &[Package], wheels: &[PathBuf], force: bool) -> Result<()> {
     let line = Setup {
-        packages: &packages,
-        wheels: &options.wheel,
-        force: options.force,
+        packages,
+        wheels,
+        force,
         cache: &cache_directory()?,
         platform: &package::host(),
         variable: &|name| std::env::var_os(name).filter(|value| !value.is_empty()),
@@ -76,12 +93,43 @@ pub(crate) fn ensure() -> Result<()> {
     run(&Options::default())
 }
 
+/// Fetches NVIDIA's run-time compiler before another command that needs it.
+///
+/// # Errors
+/// See [`Setup::run`].
+pub(crate) fn ensure_cuda() -> Result<()> {
+    fill(&package::pinned_for_cuda()?, &[], false)
+}
+
+/// Whether there is a build of NVIDIA's compiler for this machine.
+pub(crate) fn has_cuda_compiler() -> bool {
+    package::pinned_for_cuda().is_ok_and(|packages| {
+        packages.iter().all(|package| package.platform.is_none_or(|platform| platform == package::host()))
+    })
+}
+
+/// The folder of the cache that `cargo xtask setup cuda` makes.
+///
+/// # Errors
+/// When `pins-cuda.txt` is unsound.
+pub(crate) fn cuda_folders() -> Result<Vec<String>> {
+    Ok(package::pinned_for_cuda()?.iter().map(Package::folder).collect())
+}
+
+/// The folders of the cache that the control suite needs.
+///
+/// # Errors
+/// When `pins.txt` is unsound.
+pub(crate) fn control_suite_folders() -> Result<Vec<String>> {
+    Ok(package::pinned()?.iter().map(Package::folder).collect())
+}
+
 /// The folders of the cache that this checkout's set-up makes, such as `mujoco-3.17.0`.
 ///
 /// # Errors
 /// When `pins.txt` or `pins-atari.txt` is unsound.
 pub(crate) fn folders() -> Result<Vec<String>> {
-    let mut folders: Vec<String> = package::pinned()?.iter().map(Package::folder).collect();
+    let mut folders = control_suite_folders()?;
     folders.push(atari::Source::pinned()?.built());
     Ok(folders)
 }

@@ -11,8 +11,8 @@ pub(crate) struct Options {
     arguments: Vec<String>,
 }
 
-/// Sets up, then runs `cargo test` such that a test which needs MuJoCo, or ALE where there is a compiler for it, fails without
-/// it instead of passing idly.
+/// Sets up, then runs `cargo test` such that a test which needs MuJoCo, or ALE where there is a compiler for it, or NVIDIA's
+/// compiler where there is a build of it, fails without it instead of passing idly.
 ///
 /// # Errors
 /// When the set-up or a test fails.
@@ -26,8 +26,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if setup::atari::has_compiler() {
         setup::atari::ensure()?;
         command.env("MPO_REQUIRE_ATARI", "1");
+        // The emulation of the CUDA kernels is compiled by the same.
+        command.env("MPO_REQUIRE_EMULATION", "1");
     } else {
         println!("there is no C++ compiler: tests on Atari games run if their library is there already");
+    }
+    if setup::has_cuda_compiler() {
+        setup::ensure_cuda()?;
+        command.env("MPO_REQUIRE_NVRTC", "1");
     }
     process::run(&mut command)
 }

@@ -27,6 +27,7 @@ pub mod tensorboard;
 mod actor;
 mod checkpoint;
 mod config;
+mod device;
 mod distributed;
 mod environment_loop;
 mod error;
@@ -42,6 +43,7 @@ mod shapes;
 
 pub use actor::{Actor, Decision};
 pub use config::{Config, Profile, Reduction, ReplayConfig, TrainingConfig};
+pub use device::{Chosen, DeviceChoice, DeviceLearners, device_model};
 pub use distributed::{LocalWorkers, Workers};
 #[cfg(feature = "mpi")]
 pub use distributed::{Mpi, MpiWorkers};
@@ -49,7 +51,7 @@ pub use environment_loop::{EnvironmentLoop, Episode};
 pub use error::AgentError;
 pub use evaluator::Evaluator;
 pub use learner::Learner;
-pub use mpo_nets::{Algorithm, Alone};
+pub use mpo_nets::{Algorithm, Alone, LearnerStep, NetsError, cuda};
 pub use provenance::{Process, Provenance};
 pub use records::{
     EpisodeRow, EvaluationRow, EvaluationSummary, Observer, Outcome, ProgressRow, Reason, Silent, TimingRow, Warning,

@@ -3,7 +3,9 @@
 use std::fmt;
 
 use mpo_envs::Spec;
-use mpo_nets::{LearnerConfig, LearnerStep, NetworkConfig, PixelShape, learner_for, pixel_learner};
+use mpo_nets::{
+    InitialNetworks, LearnerConfig, LearnerStep, NetworkConfig, PixelShape, cpu_learner, networks_for, pixel_learner,
+};
 use mpo_replay::{ActionLayout, Frames, TransitionLayout};
 
 use crate::AgentError;
@@ -130,26 +132,36 @@ macro_rules! shapes {
         /// Every shape for which a learner is compiled in: those of the 28 control tasks and of parkour's two bodies.
         pub const SHAPES: &[Shape] = &[$(Shape::with_terrain($observation, 0 $(+ $terrain)?, $action),)+];
 
-        impl LearnerFactory for CpuLearners {
-            fn make(
-                &self,
-                shape: Shape,
-                network: &NetworkConfig,
-                learner: &LearnerConfig,
-                seed: u64,
-            ) -> Result<Box<dyn LearnerStep>, AgentError> {
-                if let Some(pixels) = &shape.pixels {
-                    return Ok(pixel_learner(pixels, network, learner, seed)?);
+        /// The networks of a task of numbers at the beginning of training.
+        pub(crate) fn initial_networks(
+            shape: Shape,
+            network: &NetworkConfig,
+            learner: &LearnerConfig,
+            seed: u64,
+        ) -> Result<InitialNetworks, AgentError> {
+            $(
+                if shape == Shape::with_terrain($observation, 0 $(+ $terrain)?, $action) {
+                    return Ok(networks_for!($observation $(+ $terrain)?, $action, network, learner, seed)?);
                 }
-                $(
-                    if shape == Shape::with_terrain($observation, 0 $(+ $terrain)?, $action) {
-                        return Ok(learner_for!($observation $(+ $terrain)?, $action, network, learner, seed)?);
-                    }
-                )+
-                Err(AgentError::UnsupportedShape { shape })
-            }
+            )+
+            Err(AgentError::UnsupportedShape { shape })
         }
     };
+}
+
+impl LearnerFactory for CpuLearners {
+    fn make(
+        &self,
+        shape: Shape,
+        network: &NetworkConfig,
+        learner: &LearnerConfig,
+        seed: u64,
+    ) -> Result<Box<dyn LearnerStep>, AgentError> {
+        match &shape.pixels {
+            Some(pixels) => Ok(pixel_learner(pixels, network, learner, seed)?),
+            None => Ok(cpu_learner(initial_networks(shape, network, learner, seed)?, network, learner, seed)),
+        }
+    }
 }
 
 // observations x actions; observations are those of a body and, behind a plus, its profile of the terrain

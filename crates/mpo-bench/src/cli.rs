@@ -6,7 +6,7 @@ use clap::{
     Args, Parser, Subcommand, ValueEnum,
     builder::{PossibleValuesParser, TypedValueParser},
 };
-use mpo_agent::{Algorithm, Profile};
+use mpo_agent::{Algorithm, DeviceChoice, Profile};
 
 /// Maximum a posteriori policy optimisation: train, evaluate, and reproduce the paper's tables.
 #[derive(Debug, Parser)]
@@ -38,6 +38,8 @@ pub enum Command {
     Experiment(ExperimentOptions),
     /// Measure the return of uniformly random actions, as CSV
     Random(RandomOptions),
+    /// Check the CUDA learner on this machine's card: agreement, rates, training, in one report
+    GpuCheck(GpuCheckOptions),
 }
 
 /// `mpo train`
@@ -74,11 +76,14 @@ pub struct TrainOptions {
     /// Environment steps to train for
     #[arg(long, value_name = "N")]
     pub steps: Option<u64>,
-    /// How many of the runs train side by side
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = parse_count)]
-    pub jobs: usize,
+    /// How many of the runs train side by side [default: 1, on a CUDA device all]
+    #[arg(long, value_name = "N", value_parser = parse_count)]
+    pub jobs: Option<usize>,
+    /// Where the learner runs: cpu, cuda, or auto, a card where there is one
+    #[arg(long, value_name = "NAME", default_value_t = DeviceChoice::Cpu)]
+    pub device: DeviceChoice,
     /// Train together with the other processes of an MPI job, as in mpirun -np 4 mpo train TASK --distributed
-    #[arg(long, conflicts_with_all = ["seeds", "jobs"])]
+    #[arg(long, conflicts_with_all = ["seeds", "jobs", "device"])]
     pub distributed: bool,
     /// How the processes' gradients become one [default: the settings' own]
     #[arg(long, value_enum, value_name = "NAME", requires = "distributed", conflicts_with = "resume")]
@@ -264,6 +269,9 @@ pub struct ExperimentOptions {
     /// Say what would be trained and for how long, and stop
     #[arg(long)]
     pub dry_run: bool,
+    /// Where the learners run: cpu, cuda, or auto, a card where there is one
+    #[arg(long, value_name = "NAME", default_value_t = DeviceChoice::Cpu)]
+    pub device: DeviceChoice,
 }
 
 /// `mpo random`
@@ -278,6 +286,32 @@ pub struct RandomOptions {
     /// Seed of the environment and of the actions
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u32,
+}
+
+/// `mpo gpu-check`
+#[derive(Args, Debug)]
+pub struct GpuCheckOptions {
+    /// Folder for the report, gpu-check.md and gpu-check.json
+    #[arg(long, value_name = "DIR", default_value = "gpu-check")]
+    pub out: PathBuf,
+    /// Seconds that all may take: parts for which too few are left are skipped
+    #[arg(long, value_name = "S", default_value_t = 510)]
+    pub seconds: u64,
+    /// The agreement of one setting and one update in place of all
+    #[arg(long)]
+    pub quick: bool,
+    /// Nothing but the agreement
+    #[arg(long)]
+    pub agreement_only: bool,
+    /// Print the launches of one update, and stop
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Runs side by side in the dry run
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = parse_count, requires = "dry_run")]
+    pub runs: usize,
+    /// Put the kernels into the cache for cards of this architecture, such as `sm_90`, and stop
+    #[arg(long, value_name = "ARCHITECTURE", conflicts_with = "dry_run")]
+    pub compile: Option<String>,
 }
 
 /// Names of algorithms; a misspelt one is answered with the nearest and with all.

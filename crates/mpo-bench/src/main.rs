@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use mpo_bench::{
     cli::{Cli, Command},
-    eval, experiment,
+    eval, experiment, gpu_check,
     interrupt::Ending,
     output, play, plot, random, supervise, table, tasks, train,
 };
@@ -34,6 +34,7 @@ fn run(command: Command) -> anyhow::Result<Ending> {
         Command::Plot(options) => plot::command(&options)?,
         Command::Table(options) => table::command(&options)?,
         Command::Random(options) => random::command(&options)?,
+        Command::GpuCheck(options) => gpu_check::command(&options)?,
     }
     Ok(Ending::Complete)
 }

@@ -19,7 +19,7 @@ use toml::Value;
 use crate::{crew::Crew, progress::Progress};
 
 /// Makes the environment and learner factories of one run.
-pub type MakeParts = fn() -> Parts;
+pub type MakeParts<'a> = &'a (dyn Fn() -> Parts + Sync);
 
 /// One run to train.
 #[derive(Clone, Debug)]
@@ -70,7 +70,7 @@ pub fn train(
     at_a_time: usize,
     progress: &Progress,
     stop: &AtomicBool,
-    parts: MakeParts,
+    parts: MakeParts<'_>,
     crew: &Crew,
 ) -> Vec<Ended> {
     let ended: Vec<Mutex<Ended>> = jobs.iter().map(|_| Mutex::new(Ended::NotBegun)).collect();
@@ -114,7 +114,7 @@ fn train_one(
     job: &Job,
     progress: &Progress,
     stop: &AtomicBool,
-    parts: MakeParts,
+    parts: MakeParts<'_>,
     crew: &Crew,
 ) -> anyhow::Result<Ended> {
     let mut workers = crew.enlist(job.config.training.reduction);

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
-use mpo_agent::{Algorithm, Config, Outcome, Parts, Reason};
+use mpo_agent::{Algorithm, Config, DeviceChoice, Outcome, Parts, Reason};
 
 use crate::{
     catalogue,
@@ -22,13 +22,19 @@ use crate::{
 /// fails.
 pub fn command(options: &TrainOptions) -> anyhow::Result<Ending> {
     Crew::with(options.distributed, |crew| match &options.resume {
-        Some(dir) => resume(dir, crew),
+        Some(dir) => resume(dir, options.device, crew),
         None => start(options, crew),
     })
 }
 
-fn resume(dir: &Path, crew: &Crew) -> anyhow::Result<Ending> {
-    let mut run = pool::resume(dir, &Parts::default(), crew)?;
+fn resume(dir: &Path, device: DeviceChoice, crew: &Crew) -> anyhow::Result<Ending> {
+    let chosen = match device {
+        DeviceChoice::Cpu => device.resolve(&[], 1)?,
+        _ => device.resolve(&[&Config::read(&dir.join("config.toml"))?], 1)?,
+    };
+    chosen.note.iter().for_each(|note| output::note(note));
+    let parts = Parts { learners: chosen.learners(), ..Parts::default() };
+    let mut run = pool::resume(dir, &parts, crew)?;
     if run.is_done() {
         if crew.is_first() {
             output::note(&format!("{} has already reached its end", dir.display()));
@@ -48,10 +54,16 @@ fn resume(dir: &Path, crew: &Crew) -> anyhow::Result<Ending> {
 
 fn start(options: &TrainOptions, crew: &Crew) -> anyhow::Result<Ending> {
     let jobs = jobs(options, crew.workers())?;
+    let configs: Vec<_> = jobs.iter().map(|job| &job.config).collect();
+    let chosen = options.device.resolve(&configs, options.jobs.unwrap_or(jobs.len()))?;
+    chosen.note.iter().for_each(|note| output::note(note));
+    // On a device runs that wait for each other's batches make one launch of their updates.
+    let at_a_time = options.jobs.unwrap_or(if chosen.on_device() { jobs.len() } else { 1 });
+    let parts = || Parts { learners: chosen.learners(), ..Parts::default() };
     let stop = interrupt::install()?;
     let steps = jobs.iter().map(|job| job.config.steps).sum();
     let progress = Progress::new(jobs.iter().map(|job| job.name.as_str()), steps);
-    let ended = pool::train(&jobs, options.jobs, &progress, stop, Parts::default, crew);
+    let ended = pool::train(&jobs, at_a_time, &progress, stop, &parts, crew);
     conclude(&jobs, ended, &progress, crew)
 }
 

@@ -130,7 +130,7 @@ fn trial(rest: &str) -> Experiment {
 
 fn train(jobs: &[Job], workers: usize, stop: &AtomicBool) -> Vec<Ended> {
     let progress = Progress::new(jobs.iter().map(|job| job.name.as_str()), 0);
-    pool::train(jobs, workers, &progress, stop, parts, &Crew::Alone)
+    pool::train(jobs, workers, &progress, stop, &parts, &Crew::Alone)
 }
 
 /// Asks to stop once an episode has ended.
@@ -215,7 +215,7 @@ fn a_failed_run_is_reported_and_the_others_are_tabulated() {
     let root = tempfile::tempdir().expect("a folder");
     let jobs = [job(root.path(), "seed-less", 0, &[]), job(root.path(), "point", 0, &[])];
     let progress = Progress::new([], 0);
-    let ended = pool::train(&jobs, 1, &progress, &AtomicBool::new(false), half_broken, &Crew::Alone);
+    let ended = pool::train(&jobs, 1, &progress, &AtomicBool::new(false), &half_broken, &Crew::Alone);
     assert!(matches!(&ended[0], Ended::Failed(_)), "{ended:?}");
     assert!(matches!(&ended[1], Ended::Finished(_)), "{ended:?}");
     let error = experiment::conclude(&trial(""), root.path(), &jobs, &ended).expect_err("a run failed");
@@ -248,7 +248,7 @@ fn what_training_writes_is_what_tables_read() {
     assert_eq!(steps, [0, 40, 80, 100]);
     assert!(record.evaluations.iter().all(|evaluation| evaluation.returns.len() == 2));
     assert!(records::seconds_per_step(&jobs[0].dir).expect("timing.csv can be read").is_some());
-    let seconds = experiment::seconds(&[job(root.path(), "point", 4, &[])], 1, parts);
+    let seconds = experiment::seconds(&[job(root.path(), "point", 4, &[])], 1, &parts);
     assert!(seconds.expect("an earlier run gives the rate") > 0.0);
 }
 

@@ -61,6 +61,23 @@ pub enum NetsError {
         /// Who is missing, or why.
         reason: String,
     },
+    /// There is no CUDA on this machine, or none that will do.
+    #[error(
+        "there is no CUDA device: {reason}. Install NVIDIA's driver, or choose `--device cpu`; \
+         `--device auto` takes a card where there is one"
+    )]
+    NoCuda {
+        /// What is missing.
+        reason: String,
+    },
+    /// A device, or what compiles for it, failed.
+    #[error("{device}: {reason}")]
+    Device {
+        /// Which.
+        device: &'static str,
+        /// What it said.
+        reason: String,
+    },
     /// The bytes of a checkpoint are no safetensors file.
     #[error("not a learner checkpoint: {reason}; it is damaged or of another program")]
     Damaged {

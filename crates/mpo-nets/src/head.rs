@@ -65,6 +65,11 @@ impl GaussianHead {
         }
     }
 
+    /// The scale of softplus, and 1 / the largest deviation or 0.
+    pub(crate) fn constants(&self) -> (f32, f32) {
+        (self.scale, self.squash)
+    }
+
     /// Numbers of a raw row.
     #[must_use]
     pub fn raw_len(&self) -> usize {

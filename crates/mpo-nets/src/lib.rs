@@ -18,9 +18,11 @@
 //! | optimiser | [`Adam`] |
 //! | random numbers for sampled actions | [`noise::Noise`] |
 //! | one update of an [`Algorithm`] | [`LearnerStep`], made by [`cpu_learner`], [`learner_for!`] or [`pixel_learner`] |
+//! | the same on a CUDA device | [`cuda`] |
 //! | several workers' gradients as one | [`GradientReducer`] |
 //! | acting with the newest parameters | [`ActingPolicy`], [`PixelActingPolicy`] |
 
+pub mod cuda;
 pub mod noise;
 
 mod acting;
@@ -50,8 +52,8 @@ pub use error::NetsError;
 pub use head::GaussianHead;
 pub use layout::{Entry, Layout};
 pub use learner::{
-    Alone, BatchView, Demand, GradientReducer, LearnerStep, UpdateStats, branched_learner, cpu_learner,
-    initial_parameters, pixel_learner,
+    Alone, BatchView, Demand, GradientReducer, InitialNetworks, LearnerStep, UpdateStats, cpu_learner,
+    initial_networks, initial_parameters, pixel_learner,
 };
 pub use matmul::matrix_product;
 pub use modules::{Critic, Head, LayerNormTorso, Perceptron, PlainTorso, TorsoKind, TorsoParameters};

@@ -7,7 +7,7 @@ use std::process::Command;
 
 /// The wheels are taken out of the interpreter's hands: which Python runs pip does not matter.
 const TARGET: &str = "--implementation cp --python-version 3.11 --abi cp311 --abi none \
-                      --platform manylinux_2_28_x86_64 --platform any";
+                      --platform manylinux_2_28_x86_64 --platform manylinux_2_12_x86_64 --platform any";
 
 /// Without a network pip would otherwise go on trying for minutes.
 pub(super) const MANNERS: &str = "--quiet --no-input --disable-pip-version-check --retries 2";

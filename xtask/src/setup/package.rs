@@ -6,6 +6,9 @@ use std::fmt;
 /// Version and hash of every package: the one place where they stand.
 pub(super) const PINS: &str = include_str!("../../pins.txt");
 
+/// The same of what CUDA takes.
+const CUDA_PINS: &str = include_str!("../../pins-cuda.txt");
+
 /// One package of the cache.
 #[derive(Debug, Clone)]
 pub(super) struct Package {
@@ -75,6 +78,14 @@ pub(super) fn pinned() -> Result<Vec<Package>> {
     pins(PINS)?.into_iter().map(|(name, version, sha256)| package(name, version, sha256)).collect()
 }
 
+/// The packages of `pins-cuda.txt`.
+///
+/// # Errors
+/// When it is not what [`pins`] expects.
+pub(super) fn pinned_for_cuda() -> Result<Vec<Package>> {
+    pins(CUDA_PINS)?.into_iter().map(|(name, version, sha256)| package(name, version, sha256)).collect()
+}
+
 fn package(name: &str, version: &str, sha256: &str) -> Result<Package> {
     let rule = |from: String, to: &str, suffix| Rule { from, to: to.to_owned(), suffix };
     let licences = |wheel: &str| rule(format!("{wheel}-{version}.dist-info/licenses/"), "licenses/", "");
@@ -88,6 +99,12 @@ fn package(name: &str, version: &str, sha256: &str) -> Result<Package> {
         "dm-control" => {
             let rules = vec![rule("dm_control/suite/".to_owned(), "suite/", ".xml"), licences("dm_control")];
             ("MPO_DM_CONTROL", "the folder that holds suite/*.xml".to_owned(), None, rules)
+        }
+        "nvidia-cuda-nvrtc" => {
+            let library = |name: &str| rule(format!("nvidia/cu13/lib/{name}"), name, "");
+            let rules =
+                vec![library("libnvrtc.so.13"), library("libnvrtc-builtins.so.13.0"), licences("nvidia_cuda_nvrtc")];
+            ("MPO_NVRTC", "NVRTC's shared library".to_owned(), Some("x86_64-linux"), rules)
         }
         other => bail!("pins.txt names {other}, which set-up does not know how to unpack"),
     };
@@ -137,6 +154,19 @@ mod tests {
         assert!(packages[1].owns_wheel("dm_control-1.0.50-py3-none-any.whl"));
         assert!(!packages[1].owns_wheel("dm_control-1.0.5-py3-none-any.whl"));
         assert!(!packages[1].owns_wheel("dm_control-1.0.50.tar.gz"));
+    }
+
+    #[test]
+    fn nvidias_compiler_is_pinned_with_its_companion() {
+        let packages = pinned_for_cuda().expect("pins-cuda.txt is sound");
+        let [nvrtc] = &packages[..] else { panic!("one package") };
+        assert!(
+            nvrtc.owns_wheel(&format!("{}-py3-none-manylinux2010_x86_64.manylinux_2_12_x86_64.whl", nvrtc.folder()))
+        );
+        for name in ["libnvrtc.so.13", "libnvrtc-builtins.so.13.0"] {
+            let entry = format!("nvidia/cu13/lib/{name}");
+            assert_eq!(nvrtc.rules.iter().find_map(|rule| rule.target(&entry)).as_deref(), Some(name));
+        }
     }
 
     #[test]

@@ -8,8 +8,8 @@ const FETCHED: [&str; 14] =
     ["a", "a26", "bin", "dll", "dylib", "exe", "o", "onnx", "rom", "safetensors", "so", "whl", "xml", "zip"];
 
 /// C++ of this repository's own.
-const OWN_CPP: &str = "crates/mpo-envs/ale/";
-const CPP: [&str; 9] = ["c", "cc", "cpp", "cxx", "h", "hh", "hpp", "hxx", "ins"];
+const OWN_CPP: [&str; 2] = ["crates/mpo-envs/ale/", "crates/mpo-nets/src/cuda/"];
+const CPP: [&str; 10] = ["c", "cc", "cpp", "cu", "cxx", "h", "hh", "hpp", "hxx", "ins"];
 
 /// What may be in the repository without being text.
 const PICTURES: [&str; 2] = ["gif", "png"];
@@ -29,8 +29,9 @@ const HOSTS: [&str; 6] = [
     concat!("deb.debian", ".org"),
 ];
 
-/// Where the environments say what they look for in the cache.
+/// Where the environments, and the CUDA learner, say what they look for in the cache.
 const ASSETS: &str = "crates/mpo-envs/src/assets.rs";
+const NVRTC: &str = "crates/mpo-nets/src/cuda/nvrtc.rs";
 
 /// Cargo writes its registry's address into the lock file itself.
 const NAMES_ITS_REGISTRY: &str = "Cargo.lock";
@@ -40,8 +41,13 @@ pub(super) fn nothing_of_the_emulator(files: &[File]) -> Vec<Finding> {
     let marks = [concat!("Bradford W", ". Mott"), concat!("A.L.E (Arcade", " Learning Environment)")];
     let mut findings = Vec::new();
     for file in files {
-        if !file.path.starts_with(OWN_CPP) && CPP.iter().any(|extension| has_extension(&file.path, extension)) {
-            findings.push(Finding::new(file, 0, format!("C++ of our own stands in {OWN_CPP}, and there is no other")));
+        let own = OWN_CPP.iter().any(|folder| file.path.starts_with(folder));
+        if !own && CPP.iter().any(|extension| has_extension(&file.path, extension)) {
+            findings.push(Finding::new(
+                file,
+                0,
+                format!("C++ of our own stands in {}, and there is no other", OWN_CPP.join(" and ")),
+            ));
         }
         if file.text().is_none() && !PICTURES.iter().any(|extension| has_extension(&file.path, extension)) {
             findings.push(Finding::new(file, 0, "neither text nor picture: games and libraries are not checked in"));
@@ -93,17 +99,19 @@ pub(super) fn no_registry_hosts(files: &[File]) -> Vec<Finding> {
     findings
 }
 
-/// What set-up fetches is what the environments look for: the two share no code, so that each builds without the other.
+/// What set-up fetches is what is looked for: the two share no code, so that each builds without the other.
 pub(super) fn set_up_and_environments_agree(files: &[File]) -> Vec<Finding> {
-    let Ok(folders) = setup::folders() else { return Vec::new() };
+    let (Ok(folders), Ok(cuda)) = (setup::folders(), setup::cuda_folders()) else { return Vec::new() };
     let mut findings = Vec::new();
-    for file in files.iter().filter(|file| file.path == ASSETS) {
-        for folder in folders.iter().filter(|folder| lines_with(file, folder).is_empty()) {
-            findings.push(Finding::new(
-                file,
-                0,
-                format!("does not look for {folder}, which xtask/pins.txt makes set-up fetch"),
-            ));
+    for (path, folders) in [(ASSETS, folders), (NVRTC, cuda)] {
+        for file in files.iter().filter(|file| file.path == path) {
+            for folder in folders.iter().filter(|folder| lines_with(file, folder).is_empty()) {
+                findings.push(Finding::new(
+                    file,
+                    0,
+                    format!("does not look for {folder}, which the pins in xtask/ make set-up fetch"),
+                ));
+            }
         }
     }
     findings

@@ -6,6 +6,7 @@ mod common;
 mod concurrent;
 mod config;
 mod control_suite;
+mod device;
 mod distributed;
 mod failures;
 mod files;

@@ -22,7 +22,7 @@ use crate::{
 ///
 /// # Errors
 /// If a trial fails, as it does without `MuJoCo` or, of games, ALE.
-pub fn seconds(jobs: &[Job], workers: usize, parts: MakeParts) -> anyhow::Result<f64> {
+pub fn seconds(jobs: &[Job], workers: usize, parts: MakeParts<'_>) -> anyhow::Result<f64> {
     let left: Vec<(&Job, u64)> =
         jobs.iter().map(|job| (job, pool::steps_left(job))).filter(|&(_, steps)| steps > 0).collect();
     let mut rates: BTreeMap<&Path, Option<f64>> = BTreeMap::new();
@@ -113,7 +113,7 @@ const LONGEST: usize = 1_000;
 const GAME: usize = 2_000;
 
 /// The cost of a step and of an update under `config`, from an episode without updates and one with a few.
-fn trial(config: &Config, parts: MakeParts) -> anyhow::Result<Cost> {
+fn trial(config: &Config, parts: MakeParts<'_>) -> anyhow::Result<Cost> {
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     let Parts { environments, learners } = parts();
     let (pixels, longest) = {
@@ -265,7 +265,7 @@ mod tests {
     #[test]
     fn frames_are_tried_too() {
         let tiny = [("task", "example/catch"), ("network.pixel_torso", "small"), ("replay.sequences", "2")];
-        let cost = trial(&config(&tiny), Parts::default).expect("the trial works");
+        let cost = trial(&config(&tiny), &Parts::default).expect("the trial works");
         assert!(cost.step > 0.0 && cost.update > 0.0, "{cost:?}");
         assert!((cost.episode - 11.0).abs() < 1e-9, "{cost:?}");
     }

@@ -50,9 +50,13 @@ fn train(options: &ExperimentOptions, crew: &Crew) -> anyhow::Result<Ending> {
         output::note(&plan(&experiment.description, &jobs, workers));
     }
     let left: u64 = jobs.iter().map(pool::steps_left).sum();
+    let configs: Vec<_> = jobs.iter().map(|job| &job.config).collect();
+    let chosen = options.device.resolve(&configs, workers)?;
+    chosen.note.iter().for_each(|note| output::note(note));
+    let parts = || Parts { learners: chosen.learners(), ..Parts::default() };
     if options.dry_run {
         output::note(
-            &estimate(&jobs, workers, Parts::default)
+            &estimate(&jobs, workers, &parts)
                 .unwrap_or_else(|error| format!("estimated time: unknown ({})", output::causes(&error))),
         );
         for job in &jobs {
@@ -72,11 +76,11 @@ fn train(options: &ExperimentOptions, crew: &Crew) -> anyhow::Result<Ending> {
     }
     // A trial is of one process: it would say nothing of many.
     if left > LONG && !options.distributed {
-        output::note(&estimate(&jobs, workers, Parts::default)?);
+        output::note(&estimate(&jobs, workers, &parts)?);
     }
     let stop = interrupt::install()?;
     let progress = Progress::new(jobs.iter().map(|job| job.name.as_str()), left);
-    let ended = pool::train(&jobs, workers, &progress, stop, Parts::default, crew);
+    let ended = pool::train(&jobs, workers, &progress, stop, &parts, crew);
     drop(progress);
     if !crew.is_first() {
         let interrupted = ended.iter().any(|end| matches!(end, Ended::Stopped(_) | Ended::NotBegun));
@@ -108,7 +112,7 @@ fn describe(job: &Job) -> String {
     }
 }
 
-fn estimate(jobs: &[Job], workers: usize, parts: MakeParts) -> anyhow::Result<String> {
+fn estimate(jobs: &[Job], workers: usize, parts: MakeParts<'_>) -> anyhow::Result<String> {
     let seconds = seconds(jobs, workers, parts)?;
     Ok(format!("estimated time: about {} at the rate measured here", output::duration(seconds)))
 }

@@ -38,27 +38,25 @@ macro_rules! widths {
     };
 }
 
-/// The CPU learner of `config.algorithm` for a policy of `ACT` actions over `OBS` observations.
+/// A learner's networks at the beginning of training, drawn from their types: run-time sizes from here on.
+#[derive(Clone, Debug)]
+pub struct InitialNetworks {
+    pub(crate) observation: usize,
+    pub(crate) action: usize,
+    pub(crate) policy: Initial,
+    pub(crate) critic: Initial,
+}
+
+/// The networks of a learner of `config.algorithm` for a policy of `ACT` actions over `OBS` numbers of an observation and, behind them,
+/// `PART` of another kind, which have a torso of their own, as wide as that of the others ([`Branched`](crate::Branched)). With `PART` 0
+/// there is one torso.
 ///
-/// `DIAGONAL` and `FULL` are the head's sizes for the two covariances; [`learner_for!`](crate::learner_for) computes them.
-/// Parameters are drawn from `seed`, and so is the noise of the sampled actions.
+/// `DIAGONAL` and `FULL` are the head's sizes for the two covariances; [`networks_for!`](crate::networks_for) computes them.
+/// Parameters are drawn from `seed`.
 ///
 /// # Errors
 /// [`NetsError::Setting`] or [`NetsError::Widths`].
-pub fn cpu_learner<const OBS: usize, const ACT: usize, const DIAGONAL: usize, const FULL: usize>(
-    network: &NetworkConfig,
-    config: &LearnerConfig,
-    seed: u64,
-) -> Result<Box<dyn LearnerStep>, NetsError> {
-    branched_learner::<OBS, 0, ACT, DIAGONAL, FULL>(network, config, seed)
-}
-
-/// [`cpu_learner`] with [`Branched`](crate::Branched) networks: after `OBS` numbers of an observation follow `PART` of another kind, which
-/// have a torso of their own, as wide as that of the others. With `PART` 0 there is one torso.
-///
-/// # Errors
-/// As [`cpu_learner`].
-pub fn branched_learner<
+pub fn initial_networks<
     const OBS: usize,
     const PART: usize,
     const ACT: usize,
@@ -68,7 +66,7 @@ pub fn branched_learner<
     network: &NetworkConfig,
     config: &LearnerConfig,
     seed: u64,
-) -> Result<Box<dyn LearnerStep>, NetsError> {
+) -> Result<InitialNetworks, NetsError> {
     const { assert!(DIAGONAL == 2 * ACT && FULL == ACT + ACT * (ACT + 1) / 2, "sizes of the head") };
     network.validate()?;
     config.validate()?;
@@ -78,15 +76,26 @@ pub fn branched_learner<
         ([200, 200], [300, 300]),
         ([32, 32], [32, 32]),
     );
+    Ok(InitialNetworks { observation: OBS + PART, action: ACT, policy, critic })
+}
+
+/// The CPU learner of `config.algorithm` that begins with `initial`, which must have been drawn for the same settings. The noise
+/// of the sampled actions is that of `seed`.
+#[must_use]
+pub fn cpu_learner(
+    initial: InitialNetworks,
+    network: &NetworkConfig,
+    config: &LearnerConfig,
+    seed: u64,
+) -> Box<dyn LearnerStep> {
+    let InitialNetworks { observation, action, policy, critic } = initial;
     let networks = train(policy, critic, config, |layout| Network::from_layout(layout, network.torso));
-    let observation = OBS + PART;
-    Ok(match config.algorithm {
-        Algorithm::Ppo => {
-            let actions = GaussianActions::new(GaussianHead::of(ACT, network));
-            Box::new(PpoLearner::new(networks, observation, actions, config, seed))
-        }
-        _ => Box::new(OffPolicyLearner::new(networks, Sampled::new((observation, ACT), network, config), config, seed)),
-    })
+    if config.algorithm == Algorithm::Ppo {
+        let actions = GaussianActions::new(GaussianHead::of(action, network));
+        return Box::new(PpoLearner::new(networks, observation, actions, config, seed));
+    }
+    let objective = Sampled::new((observation, action), network, config);
+    Box::new(OffPolicyLearner::new(networks, objective, config, seed))
 }
 
 /// Policy and critic with what training them takes; they share threads.
@@ -123,8 +132,22 @@ fn check_policy(network: &NetworkConfig, algorithm: Algorithm) -> Result<(), Net
     Err(NetsError::Setting { key: "network.policy", value: given.to_owned(), must })
 }
 
-/// [`cpu_learner`] with the head's sizes computed: `learner_for!(24, 6, &network, &learner, seed)`; or [`branched_learner`]:
-/// `learner_for!(20 + 50, 6, &network, &learner, seed)`.
+/// [`initial_networks`] with the head's sizes computed: `networks_for!(24, 6, &network, &learner, seed)`, or, with a torso of their own for
+/// the last 50 of 70 numbers, `networks_for!(20 + 50, 6, &network, &learner, seed)`.
+#[macro_export]
+macro_rules! networks_for {
+    ($observation:literal + $part:literal, $action:literal, $network:expr, $learner:expr, $seed:expr) => {
+        $crate::initial_networks::<$observation, $part, $action, { 2 * $action }, { $action * ($action + 3) / 2 }>(
+            $network, $learner, $seed,
+        )
+    };
+    ($observation:literal, $action:literal, $network:expr, $learner:expr, $seed:expr) => {
+        $crate::networks_for!($observation + 0, $action, $network, $learner, $seed)
+    };
+}
+
+/// The CPU learner of networks of these sizes: `learner_for!(24, 6, &network, &learner, seed)`; sizes are those of
+/// [`networks_for!`](crate::networks_for).
 ///
 /// ```
 /// let learner = mpo_nets::learner_for!(3, 1, &Default::default(), &Default::default(), 0)?;
@@ -133,15 +156,9 @@ fn check_policy(network: &NetworkConfig, algorithm: Algorithm) -> Result<(), Net
 /// ```
 #[macro_export]
 macro_rules! learner_for {
-    ($observation:literal + $part:literal, $action:literal, $network:expr, $learner:expr, $seed:expr) => {
-        $crate::branched_learner::<$observation, $part, $action, { 2 * $action }, { $action * ($action + 3) / 2 }>(
-            $network, $learner, $seed,
-        )
-    };
-    ($observation:literal, $action:literal, $network:expr, $learner:expr, $seed:expr) => {
-        $crate::cpu_learner::<$observation, $action, { 2 * $action }, { $action * ($action + 3) / 2 }>(
-            $network, $learner, $seed,
-        )
+    ($observation:literal $(+ $part:literal)?, $action:literal, $network:expr, $learner:expr, $seed:expr) => {
+        $crate::networks_for!($observation $(+ $part)?, $action, $network, $learner, $seed)
+            .map(|initial| $crate::cpu_learner(initial, $network, $learner, $seed))
     };
 }
 

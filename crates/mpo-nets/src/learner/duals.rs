@@ -16,12 +16,31 @@ pub(super) struct Duals {
     adam: Adam,
 }
 
-/// What a checkpoint holds of them, checked but not yet put in place.
-pub(super) struct Restored {
-    raw: Vec<f32>,
-    first: Vec<f32>,
-    second: Vec<f32>,
-    step: u64,
+/// What a checkpoint holds of them.
+pub(crate) struct SavedDuals {
+    pub(crate) raw: Vec<f32>,
+    pub(crate) first: Vec<f32>,
+    pub(crate) second: Vec<f32>,
+    pub(crate) step: u64,
+}
+
+impl SavedDuals {
+    pub(crate) fn write(&self, writer: &mut Writer) {
+        for (name, values) in [("raw", &self.raw), ("adam.first", &self.first), ("adam.second", &self.second)] {
+            writer.array(format!("duals.{name}"), &[self.raw.len()], values);
+        }
+        writer.number("duals.adam.step", self.step);
+    }
+
+    pub(crate) fn read(count: usize, reader: &Reader<'_>) -> Result<Self, NetsError> {
+        let read = |part: &str| reader.array(&format!("duals.{part}"), &[count]);
+        Ok(Self {
+            raw: read("raw")?,
+            first: read("adam.first")?,
+            second: read("adam.second")?,
+            step: reader.number("duals.adam.step")?,
+        })
+    }
 }
 
 impl Duals {
@@ -51,24 +70,15 @@ impl Duals {
 
     pub(super) fn save(&self, writer: &mut Writer) {
         let (step, first, second) = self.adam.state();
-        for (name, values) in [("raw", &self.raw[..]), ("adam.first", first), ("adam.second", second)] {
-            writer.array(format!("duals.{name}"), &[self.raw.len()], values);
-        }
-        writer.number("duals.adam.step", step);
+        SavedDuals { raw: self.raw.clone(), first: first.to_vec(), second: second.to_vec(), step }.write(writer);
     }
 
-    pub(super) fn read(&self, reader: &Reader<'_>) -> Result<Restored, NetsError> {
-        let read = |part: &str| reader.array(&format!("duals.{part}"), &[self.raw.len()]);
-        Ok(Restored {
-            raw: read("raw")?,
-            first: read("adam.first")?,
-            second: read("adam.second")?,
-            step: reader.number("duals.adam.step")?,
-        })
+    pub(super) fn read(&self, reader: &Reader<'_>) -> Result<SavedDuals, NetsError> {
+        SavedDuals::read(self.raw.len(), reader)
     }
 
-    pub(super) fn put(&mut self, restored: Restored) {
-        self.raw = restored.raw;
-        self.adam.set_state(restored.step, &restored.first, &restored.second);
+    pub(super) fn put(&mut self, saved: SavedDuals) {
+        self.raw = saved.raw;
+        self.adam.set_state(saved.step, &saved.first, &saved.second);
     }
 }

@@ -1,4 +1,4 @@
-//! One update of an algorithm: the interface that the CPU and, later, a GPU implement.
+//! One update of an algorithm: the interface that the CPU and, in [`cuda`](crate::cuda), a device implement.
 //!
 //! An off-policy update is an [evaluation](evaluation) of the policy, the same for all, and an
 //! [improvement](improvement), in which they differ; PPO, which learns from its own policy's newest data, stands beside them.
@@ -17,10 +17,13 @@ mod reduction;
 mod trained;
 
 pub(crate) use build::policy_network;
-pub use build::{branched_learner, cpu_learner, initial_parameters};
+pub use build::{InitialNetworks, cpu_learner, initial_networks, initial_parameters};
+pub(crate) use duals::SavedDuals;
+pub(crate) use off_policy::sampled_flops;
 pub use pixels::pixel_learner;
 pub(crate) use pixels::pixel_policy_network;
 pub use reduction::{Alone, GradientReducer};
+pub(crate) use trained::SavedNetwork;
 
 use crate::NetsError;
 use reduction::Fingerprint;
@@ -57,7 +60,7 @@ impl BatchView<'_> {
     ///
     /// # Panics
     /// If there is no transition, or `observations`, of `size` numbers per state, are not those of the batch.
-    fn sizes<T>(&self, observations: &[T], size: usize) -> (usize, usize) {
+    pub(crate) fn sizes<T>(&self, observations: &[T], size: usize) -> (usize, usize) {
         let (transitions, windows) = (self.rewards.len(), self.lengths.len());
         assert!(transitions > 0, "an update needs at least one transition");
         assert_eq!(observations.len(), (transitions + windows) * size, "observations of the batch");
@@ -66,7 +69,7 @@ impl BatchView<'_> {
 
     /// Copies the packed `observations`, of `observation` numbers each, into `states`: the T states with a transition, then the
     /// W that end the windows.
-    fn gather<T: Copy>(&self, observations: &[T], observation: usize, states: &mut [T]) {
+    pub(crate) fn gather<T: Copy>(&self, observations: &[T], observation: usize, states: &mut [T]) {
         let (with_transition, last) = states.split_at_mut(self.rewards.len() * observation);
         let (mut from, mut to) = (0, 0);
         for (&length, last) in self.lengths.iter().zip(last.chunks_exact_mut(observation)) {

@@ -86,13 +86,24 @@ impl Objective<Network> for Sampled {
     }
 
     fn flops(&self, policy: &Network, critic: &Network, transitions: usize, windows: usize) -> usize {
-        let states = transitions + windows;
-        policy.forward_flops(states)
-            + critic.evaluate_actions_flops(states, self.evaluation.samples())
-            + critic.forward_flops(transitions)
-            + critic.training_flops(transitions)
-            + policy.training_flops(transitions)
+        sampled_flops(policy, critic, self.evaluation.samples(), transitions, windows)
     }
+}
+
+/// Floating-point operations of the products of an update by sampled actions.
+pub(crate) fn sampled_flops(
+    policy: &Network,
+    critic: &Network,
+    samples: usize,
+    transitions: usize,
+    windows: usize,
+) -> usize {
+    let states = transitions + windows;
+    policy.forward_flops(states)
+        + critic.evaluate_actions_flops(states, samples)
+        + critic.forward_flops(transitions)
+        + critic.training_flops(transitions)
+        + policy.training_flops(transitions)
 }
 
 /// An off-policy learner with run-time sizes; made by [`cpu_learner`](crate::cpu_learner) and

@@ -197,10 +197,39 @@ pub(super) struct Trained<N: StateNetwork = Network> {
     pub(super) activations: N::Activations,
 }
 
-/// What a checkpoint holds of a network, checked but not yet put in place.
-pub(super) struct Restored {
-    buffers: [Vec<f32>; 4],
-    step: u64,
+/// What a checkpoint holds of a network.
+pub(crate) struct SavedNetwork {
+    /// Online and target parameters, first and second moments.
+    pub(crate) buffers: [Vec<f32>; 4],
+    /// Steps of its optimiser.
+    pub(crate) step: u64,
+}
+
+/// Their names in the checkpoint.
+const PARTS: [&str; 4] = ["online", "target", "adam.first", "adam.second"];
+
+impl SavedNetwork {
+    pub(crate) fn write(&self, name: &str, layout: &Layout, writer: &mut Writer) {
+        for (part, values) in PARTS.iter().zip(&self.buffers) {
+            for entry in layout.entries() {
+                writer.array(format!("{name}.{part}.{}", entry.name), &entry.shape, &values[entry.range.clone()]);
+            }
+        }
+        writer.number(format!("{name}.adam.step"), self.step);
+    }
+
+    pub(crate) fn read(name: &str, layout: &Layout, reader: &Reader<'_>) -> Result<Self, NetsError> {
+        let read = |part: &str| -> Result<Vec<f32>, NetsError> {
+            let mut values = Vec::with_capacity(layout.len());
+            for entry in layout.entries() {
+                values.extend(reader.array(&format!("{name}.{part}.{}", entry.name), &entry.shape)?);
+            }
+            Ok(values)
+        };
+        let [online, target, first, second] = PARTS.map(read);
+        let buffers = [online?, target?, first?, second?];
+        Ok(Self { buffers, step: reader.number(&format!("{name}.adam.step"))? })
+    }
 }
 
 /// The size of a gradient, and by how much clipping shrinks it.
@@ -292,37 +321,18 @@ impl<N: StateNetwork> Trained<N> {
 
     pub(super) fn save(&self, writer: &mut Writer) {
         let (step, first, second) = self.adam.state();
-        let parts = [
-            ("online", &self.parameters[..]),
-            ("target", N::target_parameters(&self.target)),
-            ("adam.first", first),
-            ("adam.second", second),
-        ];
-        for (part, values) in parts {
-            for entry in self.layout.entries() {
-                let name = format!("{}.{part}.{}", self.name, entry.name);
-                writer.array(name, &entry.shape, &values[entry.range.clone()]);
-            }
-        }
-        writer.number(format!("{}.adam.step", self.name), step);
+        let buffers = [&self.parameters[..], N::target_parameters(&self.target), first, second].map(<[f32]>::to_vec);
+        SavedNetwork { buffers, step }.write(self.name, &self.layout, writer);
     }
 
-    pub(super) fn read(&self, reader: &Reader<'_>) -> Result<Restored, NetsError> {
-        let read = |part: &str| -> Result<Vec<f32>, NetsError> {
-            let mut values = Vec::with_capacity(self.parameters.len());
-            for entry in self.layout.entries() {
-                values.extend(reader.array(&format!("{}.{part}.{}", self.name, entry.name), &entry.shape)?);
-            }
-            Ok(values)
-        };
-        let buffers = [read("online")?, read("target")?, read("adam.first")?, read("adam.second")?];
-        Ok(Restored { buffers, step: reader.number(&format!("{}.adam.step", self.name))? })
+    pub(super) fn read(&self, reader: &Reader<'_>) -> Result<SavedNetwork, NetsError> {
+        SavedNetwork::read(self.name, &self.layout, reader)
     }
 
-    pub(super) fn put(&mut self, restored: Restored) {
-        let [online, target, first, second] = restored.buffers;
+    pub(super) fn put(&mut self, saved: SavedNetwork) {
+        let [online, target, first, second] = saved.buffers;
         self.parameters = online;
         self.network.set_target(&mut self.target, &target);
-        self.adam.set_state(restored.step, &first, &second);
+        self.adam.set_state(saved.step, &first, &second);
     }
 }

@@ -1,0 +1,85 @@
+// The target critic's values: of every state's sampled actions and of the taken ones, where an update spends most of its time.
+// The state's part of the first layer is computed once per state. The oracle is Network::evaluate_actions.
+
+// A warp for each state: W_s s + b, [S, CRITIC_1].
+extern "C" __global__ void value_states(const unsigned* control, const unsigned* head_words, const float* states,
+                                        const float* target, float* base, unsigned stride,
+                                        unsigned batch_stride, unsigned slot) {
+    SHARED_FLOATS(shared);
+    RUN(control);
+    BATCH(head_words);
+    unsigned count = head_words[TRANSITIONS] + head_words[WINDOWS];
+    if (blockIdx.x * WARPS >= count) return;
+    BATCH(states);
+    RUN(target);
+    RUN(base);
+    unsigned row = blockIdx.x * WARPS + WARP_INDEX;
+    bool inside = row < count;
+    row = inside ? row : count - 1;
+    float* x = shared + WARP_INDEX * OBSERVATION;
+    for (int i = LANE; i < OBSERVATION; i += WARP) x[i] = states[row * OBSERVATION + i];
+    __syncwarp();
+    float acc[1][COLUMNS(CRITIC_1)];
+    spread<1, CRITIC_1>(acc, target + CRITIC_BIAS);
+    add_product<1, OBSERVATION, CRITIC_1>(acc, x, target);
+#pragma unroll
+    for (int j = 0; j < COLUMNS(CRITIC_1); j++) {
+        int column = LANE + WARP * j;
+        if (inside && column < CRITIC_1) base[row * CRITIC_1 + column] = acc[0][j];
+    }
+}
+
+// VALUE_ROWS actions for each warp: S M sampled ones, then the T taken ones.
+extern "C" __global__ void values(const unsigned* control, const unsigned* head_words, const float* taken,
+                                  const float* actions, const float* target, const float* base, float* q, float* q_taken,
+                                  unsigned stride, unsigned batch_stride, unsigned slot) {
+    SHARED_FLOATS(shared);
+    RUN(control);
+    BATCH(head_words);
+    unsigned transitions = head_words[TRANSITIONS], sampled = (transitions + head_words[WINDOWS]) * SAMPLES;
+    unsigned count = transitions > 0 ? sampled + transitions : 0;
+    if (blockIdx.x * WARPS * VALUE_ROWS >= count) return;
+    BATCH(taken);
+    RUN(actions);
+    RUN(target);
+    RUN(base);
+    RUN(q);
+    RUN(q_taken);
+    unsigned start = (blockIdx.x * WARPS + WARP_INDEX) * VALUE_ROWS;
+    float* x = shared + WARP_INDEX * VALUES_SHARED;
+    float first[VALUE_ROWS][COLUMNS(CRITIC_1)];
+#pragma unroll
+    for (int r = 0; r < VALUE_ROWS; r++) {
+        unsigned row = start + r < count ? start + r : count - 1;
+        unsigned state = row < sampled ? row / SAMPLES : row - sampled;
+        const float* action = row < sampled ? actions + row * ACTIONS : taken + (row - sampled) * ACTIONS;
+        for (int i = LANE; i < ACTIONS; i += WARP) x[i * VALUE_ROWS + r] = seen(action[i]);
+#pragma unroll
+        for (int j = 0; j < COLUMNS(CRITIC_1); j++) {
+            int column = LANE + WARP * j;
+            first[r][j] = column < CRITIC_1 ? base[state * CRITIC_1 + column] : 0.0f;
+        }
+    }
+    __syncwarp();
+    add_product<VALUE_ROWS, ACTIONS, CRITIC_1>(first, x, target + CRITIC_ACTION);
+    torso<VALUE_ROWS, CRITIC_1, false>(first, target + CRITIC_SCALE, target + CRITIC_SHIFT, 0, 0);
+    share<VALUE_ROWS, CRITIC_1>(first, x);
+    float second[VALUE_ROWS][COLUMNS(CRITIC_2)];
+    spread<VALUE_ROWS, CRITIC_2>(second, target + CRITIC_SECOND_BIAS);
+    add_product<VALUE_ROWS, CRITIC_1, CRITIC_2>(second, x, target + CRITIC_SECOND);
+#pragma unroll
+    for (int r = 0; r < VALUE_ROWS; r++) {
+        float sum = 0.0f;
+#pragma unroll
+        for (int j = 0; j < COLUMNS(CRITIC_2); j++) {
+            int column = LANE + WARP * j;
+            if (column < CRITIC_2) sum += elu(second[r][j]) * target[CRITIC_HEAD + column];
+        }
+        float value = warp_sum(sum) + target[CRITIC_HEAD_BIAS];
+        unsigned row = start + r;
+        if (LANE == 0 && row < count) {
+            if (row < sampled) q[row] = value;
+            else q_taken[row - sampled] = value;
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! A learner's memory: the names and sizes of its pieces, and the tables that kernels read from it.
+
+use super::{
+    arena::Arena,
+    launch::LaunchList,
+    model::{DeviceNetwork, Model},
+};
+
+/// Words of the control block and of the statistics.
+pub(super) const CONTROL: usize = 32;
+pub(super) const STATS: usize = 16;
+
+/// The side of a tile of a parameter's gradient.
+pub(super) const TILE: usize = 32;
+
+/// Sizes of batches that the memory is made for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Capacity {
+    /// Transitions.
+    pub transitions: usize,
+    /// Windows.
+    pub windows: usize,
+}
+
+impl Capacity {
+    /// The least that holds both.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self { transitions: self.transitions.max(other.transitions), windows: self.windows.max(other.windows) }
+    }
+}
+
+/// Where a network's numbers lie; the names of its pieces.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Names {
+    pub(super) online: &'static str,
+    pub(super) turned: &'static str,
+    pub(super) target: &'static str,
+    pub(super) adam_first: &'static str,
+    pub(super) adam_second: &'static str,
+    shapes: &'static str,
+    tiles: &'static str,
+    pub(super) gradient: &'static str,
+    first: &'static str,
+    normal: &'static str,
+    inverse: &'static str,
+    second: &'static str,
+    out: &'static str,
+    d_out: &'static str,
+    d_second: &'static str,
+    d_scale: &'static str,
+    d_shift: &'static str,
+    d_first: &'static str,
+    partial: &'static str,
+    pub(super) backward: &'static str,
+    /// Arguments of the kernels that are the same for both networks.
+    pub(super) backward_arguments: &'static str,
+    pub(super) gradients_arguments: &'static str,
+    pub(super) adam_arguments: &'static str,
+}
+
+macro_rules! names {
+    ($prefix:literal) => {
+        Names {
+            online: concat!($prefix, ".online"),
+            turned: concat!($prefix, ".turned"),
+            target: concat!($prefix, ".target"),
+            adam_first: concat!($prefix, ".adam.first"),
+            adam_second: concat!($prefix, ".adam.second"),
+            shapes: concat!($prefix, ".shapes"),
+            tiles: concat!($prefix, ".tiles"),
+            gradient: concat!($prefix, ".gradient"),
+            first: concat!($prefix, ".first"),
+            normal: concat!($prefix, ".normal"),
+            inverse: concat!($prefix, ".inverse"),
+            second: concat!($prefix, ".second"),
+            out: concat!($prefix, ".out"),
+            d_out: concat!($prefix, ".d_out"),
+            d_second: concat!($prefix, ".d_second"),
+            d_scale: concat!($prefix, ".d_scale"),
+            d_shift: concat!($prefix, ".d_shift"),
+            d_first: concat!($prefix, ".d_first"),
+            partial: concat!($prefix, ".partial"),
+            backward: concat!("backward_", $prefix),
+            backward_arguments: concat!(
+                "control batch.head ",
+                $prefix,
+                ".online ",
+                $prefix,
+                ".first ",
+                $prefix,
+                ".normal ",
+                $prefix,
+                ".inverse ",
+                $prefix,
+                ".second ",
+                $prefix,
+                ".d_out +",
+                $prefix,
+                ".d_second +",
+                $prefix,
+                ".d_scale +",
+                $prefix,
+                ".d_shift +",
+                $prefix,
+                ".d_first"
+            ),
+            gradients_arguments: concat!("control batch.head arena batches ", $prefix, ".tiles +", $prefix, ".partial"),
+            adam_arguments: concat!(
+                "control ",
+                $prefix,
+                ".shapes ",
+                $prefix,
+                ".gradient +",
+                $prefix,
+                ".online +",
+                $prefix,
+                ".turned +",
+                $prefix,
+                ".target +",
+                $prefix,
+                ".adam.first +",
+                $prefix,
+                ".adam.second"
+            ),
+        }
+    };
+}
+
+/// The two networks' names.
+pub(super) const NAMES: [Names; 2] = [names!("policy"), names!("critic")];
+
+/// Pieces of the arena, of a batch, and the words of the former that outlive an update.
+pub(super) fn memory(model: &Model, Capacity { transitions: t, windows: w }: Capacity) -> (Arena, Arena, usize) {
+    let (s, m, n) = (t + w, model.samples, model.action);
+    let mut batch = Arena::default();
+    for (name, len) in [
+        ("head", 2),
+        ("starts", w + 1),
+        ("states", s * model.observation),
+        ("taken", t * n),
+        ("rewards", t),
+        ("discounts", t),
+        ("log_probs", t),
+    ] {
+        batch.add(name, len);
+    }
+    let mut arena = Arena::default();
+    for (name, len) in [
+        ("control", CONTROL),
+        ("stats", STATS),
+        ("duals", model.duals.len()),
+        ("duals.first", model.duals.len()),
+        ("duals.second", model.duals.len()),
+    ] {
+        arena.add(name, len);
+    }
+    for (names, network) in NAMES.iter().zip(&model.networks) {
+        for name in [names.online, names.turned, names.target, names.adam_first, names.adam_second, names.gradient] {
+            arena.add(name, network.initial.len());
+        }
+        arena.add(names.shapes, 3 * network.weights().count());
+    }
+    let persistent = arena.len();
+    for (name, len) in [
+        ("mean", s * n),
+        ("factor", s * model.factor),
+        ("actions", s * m * n),
+        ("log_rho", t),
+        ("base", s * model.networks[1].sizes[1]),
+        ("q", s * m),
+        ("q_taken", t),
+        ("v", s),
+        ("targets", t),
+        ("seen_taken", t * n),
+        ("weights", t * m),
+        ("terms", 5 * t),
+    ] {
+        arena.add(name, len);
+    }
+    for (names, network) in NAMES.iter().zip(&model.networks) {
+        let [_, h1, h2, out] = network.sizes;
+        for (name, width) in [
+            (names.first, h1),
+            (names.normal, h1),
+            (names.inverse, 1),
+            (names.second, h2),
+            (names.out, out),
+            (names.d_out, out),
+            (names.d_second, h2),
+            (names.d_scale, h1),
+            (names.d_shift, h1),
+            (names.d_first, h1),
+        ] {
+            arena.add(name, t * width);
+        }
+        let count = tile_count(model, network);
+        arena.add(names.partial, count);
+        arena.add(names.tiles, count * TILE_WORDS);
+    }
+    (arena, batch, persistent)
+}
+
+/// Words of an entry of the table of tiles.
+const TILE_WORDS: usize = 8;
+
+/// One product of the parameters' gradient: `out [a_width, b_width] = a^T b`, or column sums of `a` where there is no `b`.
+pub(super) struct Product {
+    pub(super) a: &'static str,
+    a_width: usize,
+    pub(super) b: Factor,
+    out: usize,
+}
+
+pub(super) enum Factor {
+    Ones,
+    Arena(&'static str, usize),
+    Batch(&'static str, usize),
+}
+
+pub(super) fn products(model: &Model, network: &DeviceNetwork) -> Vec<Product> {
+    let critic = network.name == "critic";
+    let names = &NAMES[usize::from(critic)];
+    let [_, h1, h2, out] = network.sizes;
+    let place = |tensor: &str| network.place(tensor).start;
+    let inputs = network.layout.entries();
+    let mut products = vec![
+        Product { a: names.d_out, a_width: out, b: Factor::Arena(names.second, h2), out: place("head.weight") },
+        Product { a: names.d_out, a_width: out, b: Factor::Ones, out: place("head.bias") },
+        Product { a: names.d_second, a_width: h2, b: Factor::Arena(names.first, h1), out: place("hidden.weight") },
+        Product { a: names.d_second, a_width: h2, b: Factor::Ones, out: place("hidden.bias") },
+        Product { a: names.d_first, a_width: h1, b: Factor::Ones, out: place("torso.bias") },
+        Product {
+            a: names.d_first,
+            a_width: h1,
+            b: Factor::Batch("states", model.observation),
+            out: inputs[0].range.start,
+        },
+    ];
+    if critic {
+        let b = Factor::Arena("seen_taken", model.action);
+        products.push(Product { a: names.d_first, a_width: h1, b, out: inputs[1].range.start });
+    }
+    if model.normalises() {
+        for (a, tensor) in [(names.d_scale, "torso.scale"), (names.d_shift, "torso.shift")] {
+            products.push(Product { a, a_width: h1, b: Factor::Ones, out: place(tensor) });
+        }
+    }
+    products
+}
+
+impl Product {
+    fn b_columns(&self) -> usize {
+        match self.b {
+            Factor::Ones => 1,
+            Factor::Arena(_, width) | Factor::Batch(_, width) => width,
+        }
+    }
+
+    fn tiles(&self) -> usize {
+        self.a_width.div_ceil(TILE) * self.b_columns().div_ceil(TILE)
+    }
+}
+
+pub(super) fn tile_count(model: &Model, network: &DeviceNetwork) -> usize {
+    products(model, network).iter().map(Product::tiles).sum()
+}
+
+/// The tables of tiles and of the weights' shapes.
+pub(super) fn tables(model: &Model, list: &LaunchList) -> Vec<(&'static str, Vec<u32>)> {
+    let at = |name: &str| list.arena.get(name).at;
+    let mut tables = Vec::new();
+    for (names, network) in NAMES.iter().zip(&model.networks) {
+        let mut tiles = Vec::new();
+        for product in products(model, network) {
+            let (b, width, in_batch) = match product.b {
+                Factor::Ones => (0, 0, 0),
+                Factor::Arena(name, width) => (at(name), width, 0),
+                Factor::Batch(name, width) => (list.batch.get(name).at, width, 1),
+            };
+            for a_from in (0..product.a_width).step_by(TILE) {
+                for b_from in (0..product.b_columns()).step_by(TILE) {
+                    let out = at(names.gradient) + product.out;
+                    let entry = [at(product.a), product.a_width, a_from, b, width, b_from, out, in_batch];
+                    tiles.extend(entry.map(|word| word as u32));
+                }
+            }
+        }
+        tables.push((names.tiles, tiles));
+        tables.push((names.shapes, network.weights().flatten().map(|word| word as u32).collect()));
+    }
+    tables
+}

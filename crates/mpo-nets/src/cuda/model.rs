@@ -1,0 +1,311 @@
+//! What a learner is to the device: its networks' sizes and its settings, as text before the kernels.
+
+use std::fmt::Write as _;
+
+use sha2::{Digest, Sha256};
+
+use crate::{
+    Algorithm, Covariance, GaussianHead, KlSplit, Layout, LearnerConfig, NetsError, NetworkConfig, PolicyKind,
+    Precision, TemperatureMode, Torso, learner::InitialNetworks,
+};
+
+/// Rows of sampled actions that a warp values at once: of the usual 256 states with 20 samples, about a block for each
+/// multiprocessor of the card that is aimed at.
+const VALUE_ROWS: usize = 6;
+
+/// The kernels' sources in the order in which they need each other.
+const SOURCES: [&str; 12] = [
+    include_str!("kernels/prelude.cu"),
+    include_str!("kernels/gaussian.cu"),
+    include_str!("kernels/act.cu"),
+    include_str!("kernels/values.cu"),
+    include_str!("kernels/retrace.cu"),
+    include_str!("kernels/improve.cu"),
+    include_str!("kernels/forward.cu"),
+    include_str!("kernels/backward.cu"),
+    include_str!("kernels/gradients.cu"),
+    include_str!("kernels/finish.cu"),
+    include_str!("kernels/adam.cu"),
+    include_str!("kernels/ceiling.cu"),
+];
+
+/// Kernels that no update launches: they find out what the device can do.
+pub(super) const CEILINGS: [&str; 2] = ["copy_words", "multiply_adds"];
+
+/// The kernels of an update, by name.
+pub const KERNELS: [&str; 12] = [
+    "act",
+    "value_states",
+    "values",
+    "retrace",
+    "improve",
+    "forward_policy",
+    "forward_critic",
+    "backward_policy",
+    "backward_critic",
+    "gradients",
+    "finish",
+    "adam",
+];
+
+/// A network's place on the device.
+#[derive(Clone, Debug)]
+pub struct DeviceNetwork {
+    /// Its name in checkpoints.
+    pub name: &'static str,
+    /// The table of its parameters.
+    pub layout: Layout,
+    /// Parameters of a learner at the beginning.
+    pub initial: Vec<f32>,
+    /// Inputs, hidden units, outputs.
+    pub sizes: [usize; 4],
+}
+
+/// Sizes and settings of a learner with a Gaussian policy, which the kernels are compiled for.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// Numbers of an observation.
+    pub observation: usize,
+    /// Dimensions of an action.
+    pub action: usize,
+    /// Actions sampled per state.
+    pub samples: usize,
+    /// Numbers of a row of the head's factor.
+    pub factor: usize,
+    /// Whether the covariance is full.
+    pub full: bool,
+    /// The policy's network, then the critic's.
+    pub networks: [DeviceNetwork; 2],
+    /// Dual variables before softplus, at the beginning.
+    pub duals: Vec<f32>,
+    torso: Torso,
+    head: GaussianHead,
+    clip_actions: bool,
+    config: LearnerConfig,
+}
+
+impl Model {
+    /// The learner of these networks and settings.
+    ///
+    /// # Errors
+    /// [`NetsError::Setting`] for what only the CPU's learner does.
+    pub fn new(initial: InitialNetworks, network: &NetworkConfig, config: &LearnerConfig) -> Result<Self, NetsError> {
+        let InitialNetworks { observation, action, policy, critic } = initial;
+        let head = GaussianHead::of(action, network);
+        supports(network, config)?;
+        let joint = config.algorithm == Algorithm::MpoJointKl;
+        let mut duals = vec![config.initial_temperature, config.initial_alpha_mean];
+        duals.extend((!joint).then_some(config.initial_alpha_covariance));
+        let [p1, p2] = network.policy_hidden;
+        let [c1, c2] = network.critic_hidden;
+        Ok(Self {
+            observation,
+            action,
+            samples: config.action_samples,
+            factor: head.factor_len(),
+            full: head.covariance() == Covariance::Full,
+            networks: [
+                DeviceNetwork {
+                    name: "policy",
+                    layout: policy.0,
+                    initial: policy.1,
+                    sizes: [observation, p1, p2, head.raw_len()],
+                },
+                DeviceNetwork {
+                    name: "critic",
+                    layout: critic.0,
+                    initial: critic.1,
+                    sizes: [observation + action, c1, c2, 1],
+                },
+            ],
+            duals,
+            torso: network.torso,
+            head,
+            clip_actions: network.clip_critic_actions,
+            config: config.clone(),
+        })
+    }
+
+    /// Whether what follows the first layer is a normalisation.
+    #[must_use]
+    pub fn normalises(&self) -> bool {
+        self.torso == Torso::LayerNorm
+    }
+
+    /// Numbers of the head's raw row.
+    #[must_use]
+    pub fn raw(&self) -> usize {
+        self.action + self.factor
+    }
+
+    /// Rows of sampled actions for each warp.
+    #[must_use]
+    pub fn value_rows(&self) -> usize {
+        VALUE_ROWS
+    }
+
+    /// Floating-point operations of the matrix products of one update, as [`LearnerStep::flops`](crate::LearnerStep::flops).
+    #[must_use]
+    pub fn flops(&self, transitions: usize, windows: usize) -> usize {
+        let [policy, critic] =
+            self.networks.each_ref().map(|network| crate::Network::from_layout(&network.layout, self.torso));
+        crate::learner::sampled_flops(&policy, &critic, self.samples, transitions, windows)
+    }
+
+    /// Words of shared memory that a warp of each kernel needs, by the name of the macro.
+    pub(super) fn shared(&self) -> [(&'static str, usize); 5] {
+        let (n, m, raw) = (self.action, self.samples, self.raw());
+        let widest = |network: &DeviceNetwork| network.sizes.into_iter().max().unwrap_or(0);
+        let [policy, critic] = self.networks.each_ref().map(widest);
+        let dense = if self.full { n * m + 2 * n * n } else { 0 };
+        [
+            ("POLICY_WIDEST", policy),
+            ("CRITIC_WIDEST", critic),
+            ("ACT_SHARED", policy + 2 * raw + m * n),
+            ("VALUES_SHARED", VALUE_ROWS * n.max(self.networks[1].sizes[1])),
+            ("IMPROVE_SHARED", raw + 4 * n + 3 * self.factor + m + dense),
+        ]
+    }
+
+    /// The macros that stand before the kernels.
+    fn defines(&self) -> String {
+        let config = &self.config;
+        let mut text = String::new();
+        let whole = |text: &mut String, name: &str, value: usize| {
+            let _ = writeln!(text, "#define {name} {value}");
+        };
+        // Bits, so that the device's numbers are the host's.
+        let real = |text: &mut String, name: &str, value: f32| {
+            let _ = writeln!(text, "#define {name} (__uint_as_float({:#010x}u))", value.to_bits());
+        };
+        whole(&mut text, "OBSERVATION", self.observation);
+        whole(&mut text, "ACTIONS", self.action);
+        whole(&mut text, "SAMPLES", self.samples);
+        whole(&mut text, "FULL_COVARIANCE", usize::from(self.full));
+        whole(&mut text, "LAYER_NORM", usize::from(self.normalises()));
+        whole(&mut text, "CLIP_ACTIONS", usize::from(self.clip_actions));
+        whole(&mut text, "VALUE_ROWS", VALUE_ROWS);
+        whole(&mut text, "DUALS", self.duals.len());
+        let joint = config.algorithm == Algorithm::MpoJointKl;
+        whole(&mut text, "JOINT", usize::from(joint));
+        whole(&mut text, "EXACT_SPLIT", usize::from(joint || config.kl_split == KlSplit::Exact));
+        whole(&mut text, "TARGET_PERIOD", config.target_period as usize);
+        let (scale, squash) = self.head.constants();
+        for (name, value) in [
+            ("HEAD_SCALE", scale),
+            ("HEAD_SQUASH", squash),
+            ("DISCOUNT", config.discount),
+            ("RETRACE_LAMBDA", config.retrace_lambda),
+            ("EPSILON", config.epsilon),
+            ("EPSILON_MEAN", config.epsilon_mean),
+            ("EPSILON_COVARIANCE", config.epsilon_covariance),
+            ("EPSILON_JOINT", config.epsilon_joint),
+            ("GRADIENT_CLIP", config.gradient_clip),
+            ("POLICY_LEARNING_RATE", config.policy_learning_rate),
+            ("CRITIC_LEARNING_RATE", config.critic_learning_rate),
+            ("DUAL_RATE", config.dual_learning_rate),
+        ] {
+            real(&mut text, name, value);
+        }
+        for (prefix, network) in ["POLICY", "CRITIC"].iter().zip(&self.networks) {
+            whole(&mut text, &format!("{prefix}_1"), network.sizes[1]);
+            whole(&mut text, &format!("{prefix}_2"), network.sizes[2]);
+            for (name, tensor) in [
+                ("BIAS", "torso.bias"),
+                ("SCALE", "torso.scale"),
+                ("SHIFT", "torso.shift"),
+                ("SECOND", "hidden.weight"),
+                ("SECOND_BIAS", "hidden.bias"),
+                ("HEAD", "head.weight"),
+                ("HEAD_BIAS", "head.bias"),
+            ] {
+                whole(&mut text, &format!("{prefix}_{name}"), network.place(tensor).start);
+            }
+        }
+        whole(&mut text, "CRITIC_ACTION", self.networks[1].layout.entries()[1].range.start);
+        for (name, words) in self.shared() {
+            whole(&mut text, name, words);
+        }
+        text
+    }
+
+    /// The text that is compiled.
+    #[must_use]
+    pub fn source(&self) -> String {
+        let mut text = self.defines();
+        text.extend(SOURCES);
+        text
+    }
+}
+
+impl DeviceNetwork {
+    /// The places of the tensor of this name.
+    ///
+    /// # Panics
+    /// If there is none.
+    #[must_use]
+    pub fn place(&self, tensor: &str) -> std::ops::Range<usize> {
+        let entry = self.layout.entries().iter().find(|entry| entry.name == tensor);
+        entry.unwrap_or_else(|| panic!("the {} has no {tensor}", self.name)).range.clone()
+    }
+
+    /// First place, outputs and inputs of each weight.
+    pub(super) fn weights(&self) -> impl Iterator<Item = [usize; 3]> + '_ {
+        let matrices = self.layout.entries().iter().filter(|entry| entry.shape.len() == 2);
+        matrices.map(|entry| [entry.range.start, entry.shape[0], entry.shape[1]])
+    }
+
+    /// `from` with every weight the other way round: `[outputs, inputs]` to `[inputs, outputs]`, or back.
+    pub(super) fn turn(&self, from: &[f32], back: bool) -> Vec<f32> {
+        let mut to = from.to_vec();
+        for [start, outputs, inputs] in self.weights() {
+            for output in 0..outputs {
+                for input in 0..inputs {
+                    let (row, column) = (start + output * inputs + input, start + input * outputs + output);
+                    if back {
+                        to[row] = from[column];
+                    } else {
+                        to[column] = from[row];
+                    }
+                }
+            }
+        }
+        to
+    }
+}
+
+/// Whether a device makes the updates of these settings.
+///
+/// # Errors
+/// [`NetsError::Setting`] names what only the CPU's learner does.
+pub fn supports(network: &NetworkConfig, config: &LearnerConfig) -> Result<(), NetsError> {
+    let setting = |key, value: String, must| Err(NetsError::Setting { key, value, must });
+    if !matches!(config.algorithm, Algorithm::Mpo | Algorithm::MpoJointKl) {
+        let must = "mpo or mpo_joint_kl on a CUDA device; with --device cpu every algorithm runs";
+        return setting("learner.algorithm", config.algorithm.name().to_owned(), must);
+    }
+    if config.temperature == TemperatureMode::Exact {
+        let must = "\"sgd\" on a CUDA device; with --device cpu it may be \"exact\"";
+        return setting("learner.temperature", "exact".to_owned(), must);
+    }
+    if config.target_precision == Precision::Bf16 {
+        return setting("learner.target_precision", "bf16".to_owned(), "\"f32\" on a CUDA device");
+    }
+    if network.policy == PolicyKind::Deterministic {
+        return setting("network.policy", "deterministic".to_owned(), "\"gaussian\" on a CUDA device");
+    }
+    Ok(())
+}
+
+/// A name for compiled kernels: the hash of all that they depend on.
+pub(super) fn fingerprint(parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part.as_bytes());
+        hash.update([0]);
+    }
+    hash.finalize().iter().take(12).fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

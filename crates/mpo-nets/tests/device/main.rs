@@ -1,0 +1,8 @@
+//! The learner on a device, run by the emulation: every kernel and whole updates against the CPU's learner and mpo-core.
+
+mod data;
+mod kernels;
+mod launches;
+mod nvrtc;
+mod population;
+mod updates;
