@@ -92,14 +92,12 @@ const HOSTS: [Place; 2] = [
 /// # Errors
 /// When the example cannot be built, or a job fails.
 pub(super) fn run(options: &Options) -> Result<()> {
-    let program = match &options.program {
-        Some(program) => std::path::absolute(program)?,
-        None => {
-            let example =
-                ["build", "--release", "-p", "mpo-agent", "--features", "mpi", "--example", "distributed_rate"];
-            process::run(&mut process::cargo(example))?;
-            process::target().join("release/examples/distributed_rate")
-        }
+    let program = if let Some(program) = &options.program {
+        std::path::absolute(program)?
+    } else {
+        let example = ["build", "--release", "-p", "mpo-agent", "--features", "mpi", "--example", "distributed_rate"];
+        process::run(&mut process::cargo(example))?;
+        process::target().join("release/examples/distributed_rate")
     };
     let places: Vec<Place> = if options.hosts { HERE.iter().chain(&HOSTS).copied().collect() } else { HERE.to_vec() };
     let mut turns: Vec<Vec<Figures>> = vec![Vec::new(); places.len() * REDUCTIONS.len()];
