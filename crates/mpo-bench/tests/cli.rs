@@ -403,7 +403,8 @@ fn a_supervised_job_that_fails_or_hangs_before_the_run_has_begun_is_not_tried_ag
         fails(folder.path(), &words, 1, parts);
     };
     supervise("false", &["the job failed (exit status: 1) before the run had begun"]);
-    supervise("tail -f /dev/null", &["no episode ended for 0.3 s, and the job was killed before the run had begun"]);
+    fs::write(folder.path().join("hang"), "exec sleep 100\n").expect("the folder can be written");
+    supervise("sh hang", &["no episode ended for 0.3 s, and the job was killed before the run had begun"]);
     supervise("no-such-launcher", &["cannot start no-such-launcher"]);
     fails(folder.path(), &["supervise", "--run", "a"], 2, &["TRAIN ARGUMENTS"]);
 }
@@ -414,7 +415,7 @@ fn a_supervised_run_that_dies_is_taken_up_until_it_ends() {
     let folder = folder();
     // A launcher whose first job dies once the run has begun; those after it do as they are told.
     let script = "#!/bin/sh\nif [ -e died ]; then exec \"$1\" train --resume a; fi\ntouch died\n\
-                  \"$1\" train example/pendulum --steps 600 --set training.warmup_steps=1000 --run a\nrm a/done.json\nexit 7\n";
+                  \"$1\" train example/pendulum --steps 600 --set training.warmup_steps=1000 --run a\nexit 7\n";
     let path = folder.path().join("launcher");
     fs::write(&path, script).expect("the folder can be written");
     let words = ["supervise", "--run", "a", "--launcher", "sh launcher", "--", "example/pendulum"];
