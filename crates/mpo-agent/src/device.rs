@@ -128,6 +128,7 @@ pub fn device_model(config: &Config) -> Result<Model, AgentError> {
 type Open = Arc<dyn Fn(&Model) -> Result<Box<dyn Device>, NetsError> + Send + Sync>;
 
 /// Makes learners on a device. Runs that differ in nothing but the seed share a [`Population`], whose updates are one launch.
+/// An update waits for the batches of all of them, so a run that has ended must be dropped.
 #[derive(Clone)]
 pub struct DeviceLearners {
     open: Open,

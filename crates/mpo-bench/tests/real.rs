@@ -218,12 +218,17 @@ fn every_task_has_its_picture_and_its_place_on_the_sheet() {
         .map(|entry| entry.expect("readable").file_name().into_string().expect("text"))
         .collect();
     names.sort();
-    let mut expected: Vec<_> = mpo_envs::suite::tasks().iter().map(|task| format!("{}.png", task.name)).collect();
-    expected.push("contact-sheet.png".to_owned());
+    let control = mpo_envs::suite::tasks().iter().map(|task| task.name);
+    let courses = mpo_envs::parkour::tasks().iter().map(|task| task.name);
+    let sheets = ["contact-sheet.png", "parkour.png"];
+    let mut expected: Vec<_> = control.chain(courses).map(|name| format!("{}.png", name.replace('/', "-"))).collect();
+    expected.extend(sheets.map(str::to_owned));
     expected.sort();
     assert_eq!(names, expected);
-    let sheet = fs::metadata(folder.path().join("contact-sheet.png")).expect("it is there").len();
-    assert!((20_000..=200_000).contains(&sheet), "{sheet} bytes");
+    for sheet in sheets {
+        let bytes = fs::metadata(folder.path().join(sheet)).expect("it is there").len();
+        assert!((20_000..=200_000).contains(&bytes), "{sheet} of {bytes} bytes");
+    }
 }
 
 #[test]
