@@ -204,15 +204,19 @@ proptest! {
         };
         let one = run(&mut Activations::default());
         prop_assert_eq!(&one, &run(&mut Activations::new(&Threads::new(threads))));
+        let mut flipped = 0;
         for (row, &got) in one.iter().enumerate() {
             let state = row / samples;
             let (x, a) = (&x[state * n..(state + 1) * n], &a[row * m..(row + 1) * m]);
             let (want, size) = plain([n, 0, m, h1, h2, 1], torso, Precision::Bf16, &p, x, a)[0];
-            // A unit of the first layer within f32's rounding of the middle between two half numbers may be taken for the other: one in
-            // some thousand, by 2^-7 of itself, through weights below 2.
-            let tolerance = 1e-5 * size + 2.0_f64.powi(-6) * size / h1 as f64;
-            prop_assert!((f64::from(got) - want).abs() <= tolerance, "{got}, {want}, terms of {size}");
+            let error = (f64::from(got) - want).abs();
+            // A first unit within f32's rounding of the middle between two half numbers may be taken for the other, by 2^-7 of itself,
+            // through weights below 2.
+            prop_assert!(error <= 2.0_f64.powi(-6) * size, "{got}, {want}, terms of {size}");
+            flipped += usize::from(error > 1e-5 * size);
         }
+        // f32 is off by some 1e-6, half numbers are 4e-3 apart: one unit in two thousand, and ten times that is allowed.
+        prop_assert!(flipped <= 2 + one.len() * h1 / 200, "{flipped} of {} rows", one.len());
         // The setting does something.
         if states * samples > 20 {
             let mut single = vec![f32::NAN; states * samples];
