@@ -6,8 +6,8 @@
 //! buffer in which the learner keeps them, and the autodiff that the tests use as an oracle.
 //!
 //! The hot path never touches a tensor: [`Network`] runs a whole multi-layer perceptron forward and
-//! backward on slices of that flat buffer, so Adam, target copies, checkpoints and, one day, an
-//! all-reduce or a GPU see nothing but `&[f32]`. The same kernels are one coarse differentiable
+//! backward on slices of that flat buffer, so Adam, target copies, checkpoints, an
+//! all-reduce and a GPU see nothing but `&[f32]`. The same kernels are one coarse differentiable
 //! operation for dfdx programs: the modules' `forward`.
 //!
 //! | step of an update | function |
