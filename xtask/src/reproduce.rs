@@ -139,7 +139,7 @@ struct How {
     #[arg(long, value_name = "N")]
     jobs: Option<u32>,
     /// Train one run after another, each by N processes of an MPI job: see docs/distributed.md.
-    #[arg(long, value_name = "N", conflicts_with_all = ["jobs", "dry_run", "device"])]
+    #[arg(long, value_name = "N", conflicts_with_all = ["jobs", "dry_run"])]
     workers: Option<u32>,
     /// What starts them, words apart by spaces, in place of `mpirun -np N`.
     #[arg(long, value_name = "COMMAND", requires = "workers")]

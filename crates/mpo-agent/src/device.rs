@@ -1,15 +1,16 @@
 //! Where learners run: on the processor, or on a CUDA device.
 
 use std::fmt;
+use std::hash::Hasher as _;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use mpo_nets::cuda::{self, Cuda, Device, Model, Pace, Population};
+use mpo_nets::cuda::{self, Cuda, Device, Model, Pace, Place, Population};
 use mpo_nets::{LearnerConfig, LearnerStep, NetsError, NetworkConfig};
 
-use crate::AgentError;
-use crate::config::Config;
+use crate::config::{Config, Reduction};
 use crate::shapes::{CpuLearners, LearnerFactory, Shape, initial_networks};
+use crate::{AgentError, Workers};
 
 /// What the user asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,6 +102,45 @@ impl Chosen {
         self.learners.is_some()
     }
 
+    /// The same for one of several workers, on all of whom this is called: every process of a host takes a card of its own, as far as
+    /// there are so many, and where all workers have NCCL their cards meet by it. Otherwise, and in the order of ranks, gradients
+    /// travel by way of the hosts.
+    ///
+    /// # Errors
+    /// [`AgentError::Learner`] when some workers have a device and others have none, NCCL fails, or another worker is gone.
+    pub fn among(self, workers: &mut dyn Workers, reduction: Reduction) -> Result<Self, AgentError> {
+        let (rank, count) = (workers.rank(), workers.workers());
+        if count == 1 {
+            return Ok(self);
+        }
+        let host = host();
+        let own = [self.on_device().into(), host, Place::possible().into()];
+        let all = workers.all(own)?;
+        if all.iter().any(|[on_device, ..]| *on_device != own[0]) {
+            let reason = "some workers have a device to learn on and others have none: use --device cpu".to_owned();
+            return Err(NetsError::Workers { reason }.into());
+        }
+        if !self.on_device() {
+            return Ok(self);
+        }
+        let ordinal = all[..rank].iter().filter(|[_, other, _]| *other == host).count() % cuda::cards()?;
+        let meets = reduction == Reduction::AllReduce && all.iter().all(|[.., possible]| *possible != 0);
+        let place = if meets {
+            let drawn = if rank == 0 { Place::draw()? } else { Default::default() };
+            Some(Place { rank, workers: count, identity: workers.of_first(drawn)? })
+        } else {
+            None
+        };
+        let way = if meets { "between cards by NCCL" } else { "by way of the hosts" };
+        let learners = DeviceLearners::on(1, move |model| {
+            let mut device = Cuda::on(ordinal, model)?;
+            place.iter().try_for_each(|place| device.join(place))?;
+            Ok(Box::new(device))
+        });
+        let note = self.note.map(|note| format!("{note}; {count} workers, whose gradients meet {way}"));
+        Ok(Self { learners: Some(learners), note })
+    }
+
     /// The factory of learners there; those of all runs share it.
     #[must_use]
     pub fn learners(&self) -> Box<dyn LearnerFactory> {
@@ -123,6 +163,14 @@ pub fn device_model(config: &Config) -> Result<Model, AgentError> {
     let (network, learner) = (&config.network, &config.learner);
     let initial = initial_networks(Shape::vector(observation, action), network, learner, 0)?;
     Ok(Model::new(initial, network, learner)?)
+}
+
+/// A number for this host, by its name.
+fn host() -> u64 {
+    let name = std::fs::read("/proc/sys/kernel/hostname").unwrap_or_default();
+    let mut hasher = std::hash::DefaultHasher::new();
+    hasher.write(&name);
+    hasher.finish()
 }
 
 type Open = Arc<dyn Fn(&Model) -> Result<Box<dyn Device>, NetsError> + Send + Sync>;
@@ -211,6 +259,25 @@ mod tests {
         assert!(chosen.note.expect("a word").starts_with("learning on the processor: `task` is atari/pong"));
         let quiet = DeviceChoice::Cpu.resolve(&[&game], 1).expect("the processor");
         assert!(quiet.note.is_none() && !quiet.on_device());
+    }
+
+    #[test]
+    fn workers_agree_on_where_they_learn_or_all_say_that_they_do_not() {
+        let outcome = |on_device: [bool; 2]| {
+            let threads = crate::LocalWorkers::new(2).into_iter().zip(on_device).map(|(mut workers, on_device)| {
+                std::thread::spawn(move || {
+                    let learners = on_device.then(|| DeviceLearners::cuda(1));
+                    Chosen { learners, note: None }.among(&mut workers, Reduction::AllReduce)
+                })
+            });
+            threads.collect::<Vec<_>>().into_iter().map(|thread| thread.join().expect("no panic")).collect::<Vec<_>>()
+        };
+        assert!(outcome([false, false]).into_iter().all(|chosen| chosen.is_ok_and(|chosen| !chosen.on_device())));
+        for chosen in outcome([true, false]) {
+            let error = chosen.expect_err("one has a card, one has none");
+            let cause = std::error::Error::source(&error).expect("the learner's own").to_string();
+            assert!(cause.contains("others have none: use --device cpu"), "{cause}");
+        }
     }
 
     #[test]

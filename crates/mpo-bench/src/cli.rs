@@ -83,7 +83,7 @@ pub struct TrainOptions {
     #[arg(long, value_name = "NAME", default_value_t = DeviceChoice::Cpu)]
     pub device: DeviceChoice,
     /// Train together with the other processes of an MPI job, as in mpirun -np 4 mpo train TASK --distributed
-    #[arg(long, conflicts_with_all = ["seeds", "jobs", "device"])]
+    #[arg(long, conflicts_with_all = ["seeds", "jobs"])]
     pub distributed: bool,
     /// How the processes' gradients become one [default: the settings' own]
     #[arg(long, value_enum, value_name = "NAME", requires = "distributed", conflicts_with = "resume")]

@@ -1,10 +1,8 @@
 //! Who trains: this process alone, or with the others of an MPI job.
 
-use mpo_agent::{Alone, Reduction, Workers};
+use mpo_agent::{Alone, Chosen, Config, DeviceChoice, Reduction, Workers};
 
-use crate::interrupt::Ending;
-#[cfg(feature = "mpi")]
-use crate::output;
+use crate::{interrupt::Ending, output};
 
 /// This process's part.
 #[derive(Debug)]
@@ -92,6 +90,19 @@ impl Crew {
             #[cfg(feature = "mpi")]
             Self::Job(job) => job.rank() == 0,
         }
+    }
+
+    /// Where runs of these settings learn, at most `together` of them side by side; told by the first.
+    ///
+    /// # Errors
+    /// Those of [`DeviceChoice::resolve`] and [`Chosen::among`].
+    pub fn choose(&self, device: DeviceChoice, configs: &[&Config], together: usize) -> anyhow::Result<Chosen> {
+        let reduction = configs.first().map_or_else(Reduction::default, |config| config.training.reduction);
+        let chosen = device.resolve(configs, together)?.among(&mut *self.enlist(reduction), reduction)?;
+        if self.is_first() {
+            chosen.note.iter().for_each(|note| output::note(note));
+        }
+        Ok(chosen)
     }
 
     /// They as the workers of a run.

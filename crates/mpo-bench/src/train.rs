@@ -30,9 +30,8 @@ pub fn command(options: &TrainOptions) -> anyhow::Result<Ending> {
 fn resume(dir: &Path, device: DeviceChoice, crew: &Crew) -> anyhow::Result<Ending> {
     let chosen = match device {
         DeviceChoice::Cpu => device.resolve(&[], 1)?,
-        _ => device.resolve(&[&Config::read(&dir.join("config.toml"))?], 1)?,
+        _ => crew.choose(device, &[&Config::read(&dir.join("config.toml"))?], 1)?,
     };
-    chosen.note.iter().for_each(|note| output::note(note));
     let parts = Parts { learners: chosen.learners(), ..Parts::default() };
     let mut run = pool::resume(dir, &parts, crew)?;
     if run.is_done() {
@@ -55,8 +54,7 @@ fn resume(dir: &Path, device: DeviceChoice, crew: &Crew) -> anyhow::Result<Endin
 fn start(options: &TrainOptions, crew: &Crew) -> anyhow::Result<Ending> {
     let jobs = jobs(options, crew.workers())?;
     let configs: Vec<_> = jobs.iter().map(|job| &job.config).collect();
-    let chosen = options.device.resolve(&configs, options.jobs.unwrap_or(jobs.len()))?;
-    chosen.note.iter().for_each(|note| output::note(note));
+    let chosen = crew.choose(options.device, &configs, options.jobs.unwrap_or(jobs.len()))?;
     // On a device runs that wait for each other's batches make one launch of their updates.
     let at_a_time = options.jobs.unwrap_or(if chosen.on_device() { jobs.len() } else { 1 });
     let parts = || Parts { learners: chosen.learners(), ..Parts::default() };

@@ -51,8 +51,7 @@ fn train(options: &ExperimentOptions, crew: &Crew) -> anyhow::Result<Ending> {
     }
     let left: u64 = jobs.iter().map(pool::steps_left).sum();
     let configs: Vec<_> = jobs.iter().map(|job| &job.config).collect();
-    let chosen = options.device.resolve(&configs, workers)?;
-    chosen.note.iter().for_each(|note| output::note(note));
+    let chosen = crew.choose(options.device, &configs, workers)?;
     let parts = || Parts { learners: chosen.learners(), ..Parts::default() };
     if options.dry_run {
         output::note(

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::launch::LaunchList;
-use crate::NetsError;
+use crate::{GradientReducer, NetsError};
 
 /// A device on which learners live: a card through its driver, or the emulation on the processor.
 ///
@@ -35,11 +35,26 @@ pub trait Device: fmt::Debug + Send {
     /// [`NetsError::Device`] when the device failed.
     fn staging(&mut self, slot: usize) -> Result<&mut [u32], NetsError>;
 
-    /// Begins to copy the staged batches of `slot` and to make an update; waits for neither.
+    /// Begins to copy the staged batches of `slot` and to make an update, up to the list's meeting if it has one; waits for neither.
     ///
     /// # Errors
     /// [`NetsError::Device`] when the device failed.
     fn launch(&mut self, slot: usize) -> Result<(), NetsError>;
+
+    /// Replaces `len` numbers of the arenas from `at` on by their mean over all workers: by way of the host, unless the device
+    /// knows the others' devices.
+    ///
+    /// # Errors
+    /// [`NetsError::Device`] when the device failed; [`NetsError::Workers`] when another worker is gone.
+    fn meet(&mut self, at: usize, len: usize, workers: &mut dyn GradientReducer) -> Result<(), NetsError> {
+        meet_on_host(self, at, len, workers)
+    }
+
+    /// Begins what follows the list's meeting, after a [`launch`](Self::launch) of `slot`; does not wait.
+    ///
+    /// # Errors
+    /// [`NetsError::Device`] when the device failed.
+    fn conclude(&mut self, slot: usize) -> Result<(), NetsError>;
 
     /// Seconds of each launch of the list by itself, `rounds` times over, their mean; what the launches find goes on changing
     /// the learners. `None` where times would mean nothing.
@@ -47,4 +62,17 @@ pub trait Device: fmt::Debug + Send {
     /// # Errors
     /// [`NetsError::Device`] when the device failed.
     fn time(&mut self, rounds: usize) -> Result<Option<Vec<f64>>, NetsError>;
+}
+
+/// [`Device::meet`] by way of the host's memory.
+pub(super) fn meet_on_host<D: Device + ?Sized>(
+    device: &mut D,
+    at: usize,
+    len: usize,
+    workers: &mut dyn GradientReducer,
+) -> Result<(), NetsError> {
+    let mut numbers = vec![0.0_f32; len];
+    device.read(at, bytemuck::cast_slice_mut(&mut numbers))?;
+    workers.mean(&mut numbers)?;
+    device.write(at, bytemuck::cast_slice(&numbers))
 }

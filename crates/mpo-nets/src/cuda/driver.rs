@@ -13,12 +13,13 @@ use std::{
 use cudarc::driver::{CudaContext, CudaEvent, CudaStream, DriverError, result, sys};
 
 use super::{
-    device::Device,
+    device::{Device, meet_on_host},
     launch::{Argument, Launch, LaunchList},
-    model::{CEILINGS, KERNELS, Model},
+    meeting::{Meeting, Place},
+    model::{Model, every_kernel},
     nvrtc,
 };
-use crate::NetsError;
+use crate::{GradientReducer, NetsError};
 
 /// The first driver whose graphs have the nodes that are used: that of CUDA 12.
 const OLDEST_DRIVER: i32 = 12_000;
@@ -31,6 +32,7 @@ const SHARED_UNASKED: u32 = 48 << 10;
 pub struct Cuda {
     // Fields are dropped in this order: what lives in the context before it.
     prepared: Option<Prepared>,
+    meeting: Option<Meeting>,
     functions: Vec<(&'static str, sys::CUfunction)>,
     _module: Module,
     compute: Arc<CudaStream>,
@@ -46,6 +48,8 @@ unsafe impl Send for Cuda {}
 #[derive(Debug)]
 struct Prepared {
     graph: Graph,
+    /// What follows the list's meeting.
+    conclusion: Option<Graph>,
     list: LaunchList,
     arenas: Memory,
     /// Both slots.
@@ -121,11 +125,11 @@ pub struct Card {
     pub driver: i32,
 }
 
-/// The first card's context.
+/// A card's context.
 ///
 /// # Errors
 /// [`NetsError::NoCuda`] that says what is missing.
-fn context() -> Result<Arc<CudaContext>, NetsError> {
+fn context(ordinal: usize) -> Result<Arc<CudaContext>, NetsError> {
     // SAFETY: looks whether the library can be opened; it is NVIDIA's.
     if !unsafe { sys::is_culib_present() } {
         return Err(NetsError::NoCuda { reason: "the driver's library libcuda was not found".to_owned() });
@@ -139,7 +143,12 @@ fn context() -> Result<Arc<CudaContext>, NetsError> {
         );
         return Err(NetsError::NoCuda { reason });
     }
-    CudaContext::new(0).map_err(|error| NetsError::NoCuda { reason: format!("the driver finds no card ({error:?})") })
+    CudaContext::new(ordinal).map_err(|error| NetsError::NoCuda {
+        reason: match ordinal {
+            0 => format!("the driver finds no card ({error:?})"),
+            _ => format!("the driver finds no card of number {ordinal}, counted from 0 ({error:?})"),
+        },
+    })
 }
 
 fn driver_version() -> i32 {
@@ -154,7 +163,19 @@ fn driver_version() -> i32 {
 /// # Errors
 /// [`NetsError::NoCuda`] where there is none.
 pub fn card() -> Result<Card, NetsError> {
-    let context = context()?;
+    card_of(&context(0)?)
+}
+
+/// How many cards this process sees.
+///
+/// # Errors
+/// [`NetsError::NoCuda`] where there is none.
+pub fn cards() -> Result<usize, NetsError> {
+    context(0)?;
+    Ok(CudaContext::device_count().map_err(driver("cuDeviceGetCount"))? as usize)
+}
+
+fn card_of(context: &Arc<CudaContext>) -> Result<Card, NetsError> {
     let (major, minor) = context.compute_capability().map_err(driver("cuDeviceGetAttribute"))?;
     let multiprocessors = sys::CUdevice_attribute_enum::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT;
     Ok(Card {
@@ -173,21 +194,41 @@ impl Cuda {
     /// [`NetsError::NoCuda`] where there is no card or driver; [`NetsError::Device`] where the kernels cannot be compiled or
     /// loaded.
     pub fn new(model: &Model) -> Result<Self, NetsError> {
-        let context = context()?;
-        let image = nvrtc::cubin(&model.source(), &card()?.architecture)?;
+        Self::on(0, model)
+    }
+
+    /// The same of the card with this number, counted from 0.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn on(ordinal: usize, model: &Model) -> Result<Self, NetsError> {
+        let context = context(ordinal)?;
+        let image = nvrtc::cubin(&model.source(), &card_of(&context)?.architecture)?;
         context.bind_to_thread().map_err(driver("cuCtxSetCurrent"))?;
         // SAFETY: a whole image in the compiler's own format, which the driver checks.
         let module = unsafe { result::module::load_data(image.as_ptr().cast()) };
         let module = Module(module.map_err(driver("cuModuleLoadData"))?, context.clone());
         let mut functions = Vec::new();
-        for kernel in KERNELS.into_iter().chain(CEILINGS) {
+        for kernel in every_kernel() {
             let name = CString::new(kernel).map_err(|error| failed(error.to_string()))?;
             // SAFETY: the module was loaded above and stays loaded as long as the function is kept.
             let function = unsafe { result::module::get_function(module.0, name) };
             functions.push((kernel, function.map_err(driver("cuModuleGetFunction"))?));
         }
         let stream = || context.new_stream().map_err(driver("cuStreamCreate"));
-        Ok(Self { prepared: None, functions, _module: module, compute: stream()?, copies: stream()?, context })
+        let (compute, copies) = (stream()?, stream()?);
+        Ok(Self { prepared: None, meeting: None, functions, _module: module, compute, copies, context })
+    }
+
+    /// Joins the cards of other processes, each of which calls this with its own rank: what meets does so between cards from then
+    /// on. Waits for all of them.
+    ///
+    /// # Errors
+    /// [`NetsError::Device`] when NCCL cannot be loaded or does not reach the others.
+    pub fn join(&mut self, place: &Place) -> Result<(), NetsError> {
+        self.bind()?;
+        self.meeting = Some(Meeting::join(place)?);
+        Ok(())
     }
 
     fn bind(&self) -> Result<(), NetsError> {
@@ -229,16 +270,24 @@ impl Cuda {
         Ok([event()?, event()?])
     }
 
-    /// The list as a graph: a node for each launch, its dependencies those that it must follow.
-    fn graph(&self, list: &LaunchList, arenas: &Memory, batches: &Memory) -> Result<Graph, NetsError> {
+    /// The launches of the list from `first` up to `end` as a graph: a node for each, its dependencies those of the graph that it must
+    /// follow.
+    fn graph(
+        &self,
+        list: &LaunchList,
+        (first, end): (usize, usize),
+        arenas: &Memory,
+        batches: &Memory,
+    ) -> Result<Graph, NetsError> {
         let (mut graph, mut nodes) = (ptr::null_mut(), Vec::<sys::CUgraphNode>::new());
         // SAFETY: a pointer to the handle that is written.
         unsafe { sys::cuGraphCreate(&raw mut graph, 0) }.result().map_err(driver("cuGraphCreate"))?;
         let mut owned = Graph(graph, ptr::null_mut(), self.context.clone());
-        for launch in &list.launches {
+        for launch in &list.launches[first..end] {
             let mut values = values(launch, list, arenas.0, batches.0);
             let mut parameters = pointers(&mut values);
-            let after: Vec<sys::CUgraphNode> = launch.after.iter().map(|&before| nodes[before]).collect();
+            let after: Vec<sys::CUgraphNode> =
+                launch.after.iter().filter(|&&before| before >= first).map(|&before| nodes[before - first]).collect();
             let node_parameters = sys::CUDA_KERNEL_NODE_PARAMS {
                 func: self.function(launch.kernel)?,
                 gridDimX: launch.grid[0],
@@ -313,8 +362,11 @@ impl Device for Cuda {
         let slot = list.runs * list.batch.len();
         let (arenas, batches) = (self.allocate(list.runs * list.arena.len())?, self.allocate(2 * slot)?);
         self.allow_shared(list)?;
+        let (end, middle) = (list.launches.len(), list.before_meeting().len());
+        let conclusion = list.meeting.map(|first| self.graph(list, (first, end), &arenas, &batches));
         self.prepared = Some(Prepared {
-            graph: self.graph(list, &arenas, &batches)?,
+            graph: self.graph(list, (0, middle), &arenas, &batches)?,
+            conclusion: conclusion.transpose()?,
             list: list.clone(),
             arenas,
             batches,
@@ -366,6 +418,26 @@ impl Device for Cuda {
         // SAFETY: the graph's memory lives as long as the graph, in `prepared`, which waits before it goes.
         unsafe { result::graph::launch(prepared.graph.1, compute.cu_stream()) }.map_err(driver("cuGraphLaunch"))?;
         prepared.launched[slot].record(compute).map_err(driver("cuEventRecord"))
+    }
+
+    fn meet(&mut self, at: usize, len: usize, workers: &mut dyn GradientReducer) -> Result<(), NetsError> {
+        let Some(meeting) = &self.meeting else {
+            return meet_on_host(self, at, len, workers);
+        };
+        self.bind()?;
+        let prepared = prepared(self.prepared.as_ref())?;
+        prepared.check(at, len);
+        // SAFETY: numbers inside the allocation, as checked, which lives as long as `prepared`; whatever frees it waits for the stream.
+        unsafe { meeting.mean(prepared.arenas.0 + 4 * at as u64, len, &self.compute) }
+    }
+
+    fn conclude(&mut self, slot: usize) -> Result<(), NetsError> {
+        self.bind()?;
+        let prepared = prepared(self.prepared.as_ref())?;
+        let Some(conclusion) = &prepared.conclusion else { return Ok(()) };
+        // SAFETY: as in `launch`.
+        unsafe { result::graph::launch(conclusion.1, self.compute.cu_stream()) }.map_err(driver("cuGraphLaunch"))?;
+        prepared.launched[slot].record(&self.compute).map_err(driver("cuEventRecord"))
     }
 
     fn time(&mut self, rounds: usize) -> Result<Option<Vec<f64>>, NetsError> {

@@ -18,8 +18,8 @@ use libloading::Library;
 use super::{
     cache_folder,
     device::Device,
-    launch::{Argument, LaunchList},
-    model::{CEILINGS, KERNELS, Model, fingerprint},
+    launch::{Argument, Launch, LaunchList},
+    model::{Model, every_kernel, fingerprint},
 };
 use crate::NetsError;
 
@@ -50,7 +50,7 @@ impl Emulator {
     /// [`NetsError::Device`] where there is no C++ compiler, or what it said.
     pub fn new(model: &Model) -> Result<Self, NetsError> {
         let mut text = format!("{HEADER}\n{}\n", model.source());
-        for kernel in KERNELS.iter().chain(&CEILINGS) {
+        for kernel in every_kernel() {
             let _ = writeln!(text, "EMULATED({kernel})");
         }
         let path = compiled(&text)?;
@@ -123,11 +123,26 @@ impl Device for Emulator {
     }
 
     fn launch(&mut self, slot: usize) -> Result<(), NetsError> {
-        let Some(list) = &self.list else { return Err(failed("nothing was prepared")) };
         let len = self.staged[slot].len();
         self.batches[slot * len..(slot + 1) * len].copy_from_slice(&self.staged[slot]);
+        self.run(LaunchList::before_meeting)
+    }
+
+    fn conclude(&mut self, _: usize) -> Result<(), NetsError> {
+        self.run(LaunchList::after_meeting)
+    }
+
+    fn time(&mut self, _: usize) -> Result<Option<Vec<f64>>, NetsError> {
+        Ok(None)
+    }
+}
+
+impl Emulator {
+    /// Runs a part of the list.
+    fn run(&mut self, part: fn(&LaunchList) -> &[Launch]) -> Result<(), NetsError> {
+        let Some(list) = &self.list else { return Err(failed("nothing was prepared")) };
         let (arenas, batches) = (self.arenas.as_mut_ptr(), self.batches.as_mut_ptr());
-        for launch in &list.launches {
+        for launch in part(list) {
             let name = format!("emulated_{}", launch.kernel);
             // SAFETY: the header's macro gives every kernel an entry of this type.
             let entry = unsafe { self.library.get::<Entry>(name.as_bytes()) };
@@ -156,9 +171,5 @@ impl Device for Emulator {
             }
         }
         Ok(())
-    }
-
-    fn time(&mut self, _: usize) -> Result<Option<Vec<f64>>, NetsError> {
-        Ok(None)
     }
 }

@@ -92,13 +92,15 @@ pub struct LaunchList {
     pub batch: Arena,
     /// Learners.
     pub runs: usize,
+    /// The first launch that waits for other workers, whose numbers meet this one's before it; `None` for a learner alone.
+    pub meeting: Option<usize>,
 }
 
 impl LaunchList {
     /// A list without launches.
     #[must_use]
     pub fn new(arena: Arena, batch: Arena, runs: usize) -> Self {
-        Self { launches: Vec::new(), arena, batch, runs }
+        Self { launches: Vec::new(), arena, batch, runs, meeting: None }
     }
 
     /// Appends a launch for all runs. It follows what it conflicts with, except where another that it follows does already.
@@ -122,6 +124,18 @@ impl LaunchList {
         }
         launch.after.reverse();
         self.launches.push(launch);
+    }
+
+    /// The launches that need no other worker.
+    #[must_use]
+    pub fn before_meeting(&self) -> &[Launch] {
+        &self.launches[..self.meeting.unwrap_or(self.launches.len())]
+    }
+
+    /// The launches that follow the meeting.
+    #[must_use]
+    pub fn after_meeting(&self) -> &[Launch] {
+        &self.launches[self.meeting.unwrap_or(self.launches.len())..]
     }
 
     /// The words of a kernel's trailing numbers: stride of the arena, stride of a batch, words of a slot.

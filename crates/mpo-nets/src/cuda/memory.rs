@@ -13,6 +13,14 @@ pub(super) const STATS: usize = 16;
 /// The side of a tile of a parameter's gradient.
 pub(super) const TILE: usize = 32;
 
+/// What travels between workers, in an update that has a meeting: kernels/workers.cu.
+pub(super) const TRAVEL: &str = "travel";
+
+/// Its numbers: both gradients, eight sums over the batch, and the transitions.
+pub(super) fn travelling(model: &Model) -> usize {
+    model.networks.iter().map(|network| network.initial.len()).sum::<usize>() + 9
+}
+
 /// Sizes of batches that the memory is made for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Capacity {

@@ -14,7 +14,7 @@ use crate::{
 const VALUE_ROWS: usize = 6;
 
 /// The kernels' sources in the order in which they need each other.
-const SOURCES: [&str; 12] = [
+const SOURCES: [&str; 13] = [
     include_str!("kernels/prelude.cu"),
     include_str!("kernels/gaussian.cu"),
     include_str!("kernels/act.cu"),
@@ -25,14 +25,18 @@ const SOURCES: [&str; 12] = [
     include_str!("kernels/backward.cu"),
     include_str!("kernels/gradients.cu"),
     include_str!("kernels/finish.cu"),
+    include_str!("kernels/workers.cu"),
     include_str!("kernels/adam.cu"),
     include_str!("kernels/ceiling.cu"),
 ];
 
 /// Kernels that no update launches: they find out what the device can do.
-pub(super) const CEILINGS: [&str; 2] = ["copy_words", "multiply_adds"];
+const CEILINGS: [&str; 2] = ["copy_words", "multiply_adds"];
 
-/// The kernels of an update, by name.
+/// Kernels of several workers' update alone.
+const TOGETHER: [&str; 3] = ["weigh", "unweigh", "finish_together"];
+
+/// The kernels of one learner's update, by name.
 pub const KERNELS: [&str; 12] = [
     "act",
     "value_states",
@@ -47,6 +51,11 @@ pub const KERNELS: [&str; 12] = [
     "finish",
     "adam",
 ];
+
+/// All kernels in the sources, by name.
+pub(super) fn every_kernel() -> impl Iterator<Item = &'static str> {
+    KERNELS.into_iter().chain(TOGETHER).chain(CEILINGS)
+}
 
 /// A network's place on the device.
 #[derive(Clone, Debug)]

@@ -10,13 +10,13 @@ use std::{
 
 use super::{
     device::Device,
-    memory::Capacity,
+    memory::{Capacity, NAMES, TRAVEL},
     model::Model,
     state::{self, Control},
     step::DeviceLearner,
     update::Program,
 };
-use crate::{BatchView, NetsError, UpdateStats};
+use crate::{BatchView, GradientReducer, NetsError, UpdateStats, learner::Fingerprint};
 
 /// How often the host hears from the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,6 +169,10 @@ fn failed(reason: String) -> NetsError {
     NetsError::Device { device: "the population", reason }
 }
 
+fn nobody() -> NetsError {
+    failed("nobody has joined".to_owned())
+}
+
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Room> {
         // A run that panicked while it held the lock has left `failed` or a whole room behind.
@@ -181,7 +185,7 @@ impl Room {
         if let Some(reason) = &self.failed {
             return Err(failed(reason.clone()));
         }
-        self.hall.as_mut().ok_or_else(|| failed("nobody has joined".to_owned()))
+        self.hall.as_mut().ok_or_else(nobody)
     }
 
     /// Whether every run that lives has its batch.
@@ -200,11 +204,12 @@ impl Room {
         }
     }
 
-    fn launch(&mut self, model: &Model) -> Result<(), NetsError> {
+    /// The slot that the next launch reads, filled with the batches that are there.
+    fn stage(&mut self, model: &Model) -> Result<usize, NetsError> {
         let (runs, slot) = (self.members.len(), (self.launches % 2) as usize);
         let needed = self.members.iter().filter(|member| member.deposited).map(|member| member.batch().capacity());
         let needed = needed.fold(Capacity::default(), Capacity::or);
-        let Some(hall) = &mut self.hall else { return Ok(()) };
+        let Some(hall) = &mut self.hall else { return Err(nobody()) };
         if needed.or(hall.capacity) != hall.capacity {
             hall.grow(model, needed.or(hall.capacity), runs)?;
         }
@@ -218,20 +223,49 @@ impl Room {
                 words[head..head + 2].fill(0);
             }
         }
-        hall.device.launch(slot)
+        Ok(slot)
+    }
+
+    fn launch(&mut self, model: &Model) -> Result<(), NetsError> {
+        let slot = self.stage(model)?;
+        self.hall()?.device.launch(slot)
+    }
+
+    /// An update of the only run, along the gradient of all workers.
+    fn launch_with(&mut self, model: &Model, workers: &mut dyn GradientReducer) -> Result<(), NetsError> {
+        let hall = self.hall()?;
+        if hall.program.list.meeting.is_none() {
+            let capacity = hall.capacity;
+            hall.rebuild(Program::together(model, capacity), 1)?;
+        }
+        let slot = self.stage(model)?;
+        let hall = self.hall()?;
+        hall.device.launch(slot)?;
+        let travel = hall.program.list.arena.get(TRAVEL);
+        hall.device.meet(travel.at, travel.len, workers)?;
+        hall.device.conclude(slot)
     }
 }
 
 impl Hall {
-    /// Makes room for larger batches; all that outlives an update moves over.
+    /// Makes room for larger batches.
     fn grow(&mut self, model: &Model, capacity: Capacity, runs: usize) -> Result<(), NetsError> {
+        self.capacity = capacity;
+        let program = match self.program.list.meeting {
+            Some(_) => Program::together(model, capacity),
+            None => Program::new(model, capacity, runs),
+        };
+        self.rebuild(program, runs)
+    }
+
+    /// Takes another program of the same model; all that outlives an update moves over.
+    fn rebuild(&mut self, program: Program, runs: usize) -> Result<(), NetsError> {
         let (from, persistent) = (self.program.list.arena.len(), self.program.persistent);
         let mut kept = vec![0; runs * persistent];
         for (run, words) in kept.chunks_exact_mut(persistent).enumerate() {
             self.device.read(run * from, words)?;
         }
-        self.program = Program::new(model, capacity, runs);
-        self.capacity = capacity;
+        self.program = program;
         self.device.prepare(&self.program.list)?;
         let to = self.program.list.arena.len();
         for (run, words) in kept.chunks_exact(persistent).enumerate() {
@@ -330,6 +364,37 @@ impl Seat {
             }
         }
         room.hall().map(|_| ())
+    }
+
+    /// An update together with other workers, each with the one run of its device.
+    pub(super) fn update_with(
+        &self,
+        batch: &BatchView<'_>,
+        model: &Model,
+        workers: &mut dyn GradientReducer,
+    ) -> Result<(), NetsError> {
+        let mut room = self.shared.lock();
+        if room.members.len() > 1 {
+            let reason = "runs that share a device cannot have workers elsewhere: train one run at a time".to_owned();
+            return Err(NetsError::Workers { reason });
+        }
+        self.batch.lock().unwrap_or_else(PoisonError::into_inner).fill(batch, model);
+        room.members[self.run].deposited = true;
+        let outcome = room.launch_with(model, workers);
+        room.launches += 1;
+        room.members[self.run].deposited = false;
+        outcome
+    }
+
+    /// A hash of all that must be equal among workers.
+    pub(super) fn fingerprint(&self) -> Result<u64, NetsError> {
+        let mut hash = Fingerprint::new();
+        let duals = ["duals", "duals.first", "duals.second"];
+        let networks = NAMES.iter().flat_map(|names| [names.online, names.target, names.adam_first, names.adam_second]);
+        for piece in duals.into_iter().chain(networks) {
+            hash = self.read(piece)?.into_iter().fold(hash, |hash, word| hash.add_number(word.into()));
+        }
+        Ok(hash.finish())
     }
 
     /// The last update's statistics.

@@ -10,7 +10,7 @@ use super::{
     model::Model,
     population::{Pace, Population, Seat},
 };
-use crate::{BatchView, LearnerStep, NetsError, UpdateStats};
+use crate::{BatchView, GradientReducer, LearnerStep, NetsError, UpdateStats};
 
 /// A learner on a device; made by [`Population::join`].
 ///
@@ -70,14 +70,13 @@ impl DeviceLearner {
         self.updates += rounds as u64;
         self.seat.time(rounds)
     }
-}
 
-impl LearnerStep for DeviceLearner {
-    fn update(&mut self, batch: &BatchView<'_>) -> Result<UpdateStats, NetsError> {
+    /// Makes an update by `seat`, and hears from the device when it is time.
+    fn step(&mut self, update: impl FnOnce(&Seat, &Model) -> Result<(), NetsError>) -> Result<UpdateStats, NetsError> {
         if let Some(fault) = self.fault.take() {
             return Err(fault);
         }
-        self.seat.update(batch, &self.model)?;
+        update(&self.seat, &self.model)?;
         self.updates += 1;
         self.fetched.take();
         if self.updates.is_multiple_of(self.pace.stats) {
@@ -88,6 +87,31 @@ impl LearnerStep for DeviceLearner {
             })?;
         }
         Ok(self.stats)
+    }
+}
+
+impl LearnerStep for DeviceLearner {
+    fn update(&mut self, batch: &BatchView<'_>) -> Result<UpdateStats, NetsError> {
+        self.step(|seat, model| seat.update(batch, model))
+    }
+
+    fn update_with(
+        &mut self,
+        batch: &BatchView<'_>,
+        workers: &mut dyn GradientReducer,
+    ) -> Result<UpdateStats, NetsError> {
+        if workers.workers() == 1 {
+            return self.update(batch);
+        }
+        self.step(|seat, model| seat.update_with(batch, model, workers))
+    }
+
+    fn fingerprint(&self) -> u64 {
+        self.seat.fingerprint().unwrap_or_else(|error| {
+            // Equal to nobody's; the next update tells why.
+            self.fault.replace(Some(error));
+            self.updates
+        })
     }
 
     fn updates(&self) -> u64 {

@@ -6,10 +6,11 @@
 //!    forward_policy ------------'                                          finish -- adam, adam
 //!    forward_critic ------------- retrace -- backward_critic -- gradients -'
 //! ```
+//! With other workers, `gradients -- weigh | meeting | unweigh -- finish_together` stands where `gradients -- finish` does.
 
 use super::{
     launch::{Argument, Launch, LaunchList},
-    memory::{Capacity, Factor, NAMES, TILE, memory, products, tables, tile_count},
+    memory::{Capacity, Factor, NAMES, TILE, TRAVEL, memory, products, tables, tile_count, travelling},
     model::Model,
 };
 
@@ -33,10 +34,23 @@ impl Program {
     /// The update of `runs` learners of `model` with batches up to `capacity`.
     #[must_use]
     pub fn new(model: &Model, capacity: Capacity, runs: usize) -> Self {
-        let (arena, batch, persistent) = memory(model, capacity);
+        Self::build(model, capacity, runs, false)
+    }
+
+    /// The update of one learner of `model` that meets other workers' in the middle of it.
+    #[must_use]
+    pub fn together(model: &Model, capacity: Capacity) -> Self {
+        Self::build(model, capacity, 1, true)
+    }
+
+    fn build(model: &Model, capacity: Capacity, runs: usize, together: bool) -> Self {
+        let (mut arena, batch, persistent) = memory(model, capacity);
+        if together {
+            arena.add(TRAVEL, travelling(model));
+        }
         let mut list = LaunchList::new(arena, batch, runs);
         let tables: Vec<_> = tables(model, &list).into_iter().collect();
-        launches(model, capacity, &mut list);
+        launches(model, capacity, together, &mut list);
         Self { list, persistent, tables }
     }
 }
@@ -83,7 +97,7 @@ impl Maker<'_> {
     }
 }
 
-fn launches(model: &Model, capacity: Capacity, list: &mut LaunchList) {
+fn launches(model: &Model, capacity: Capacity, together: bool, list: &mut LaunchList) {
     let Capacity { transitions: t, windows: w } = capacity;
     let make = Maker { model, strides: list.strides().map(Argument::Word) };
     evaluate(&make, t, t + w, list);
@@ -92,7 +106,13 @@ fn launches(model: &Model, capacity: Capacity, list: &mut LaunchList) {
     for (names, widest) in NAMES.iter().zip(["POLICY_WIDEST", "CRITIC_WIDEST"]) {
         list.push(make.rows(names.backward, t, make.words(widest), names.backward_arguments, &[]));
     }
-    step(&make, t, list);
+    gradients(&make, list);
+    if together {
+        meet(&make, t, list);
+    } else {
+        finish(&make, t, list);
+    }
+    adam(&make, list);
 }
 
 /// Both targets and both online networks forward, values and Retrace.
@@ -118,10 +138,9 @@ fn evaluate(make: &Maker<'_>, t: usize, s: usize, list: &mut LaunchList) {
     list.push(make.blocks("retrace", 1, WIDE_THREADS, 0, (text, &[])));
 }
 
-/// Gradients of the parameters, the decision to step, and Adam.
-fn step(make: &Maker<'_>, t: usize, list: &mut LaunchList) {
-    let networks = &make.model.networks;
-    for (names, network) in NAMES.iter().zip(networks) {
+/// Gradients of the parameters.
+fn gradients(make: &Maker<'_>, list: &mut LaunchList) {
+    for (names, network) in NAMES.iter().zip(&make.model.networks) {
         let tiles = tile_count(make.model, network);
         let text = (names.gradients_arguments, &[][..]);
         let mut launch = make.blocks("gradients", tiles, WIDE_THREADS, 2 * TILE * TILE, text);
@@ -134,13 +153,40 @@ fn step(make: &Maker<'_>, t: usize, list: &mut LaunchList) {
         launch.writes.push(names.gradient);
         list.push(launch);
     }
-    let [policy, critic] = networks.each_ref().map(|network| tile_count(make.model, network));
+}
+
+/// The decision to step.
+fn finish(make: &Maker<'_>, t: usize, list: &mut LaunchList) {
+    let [policy, critic] = make.model.networks.each_ref().map(|network| tile_count(make.model, network));
     let text = "+control batch.head targets critic.out terms policy.partial critic.partial +duals +duals.first +duals.second \
                 +stats";
     // Ten sums of each warp.
     let shared = WIDE_THREADS / WARP * 10;
     list.push(make.blocks("finish", 1, WIDE_THREADS, shared, (text, &[t, policy, critic])));
-    for (index, (names, network)) in NAMES.iter().zip(networks).enumerate() {
+}
+
+/// The same among several workers.
+fn meet(make: &Maker<'_>, t: usize, list: &mut LaunchList) {
+    let networks = make.model.networks.each_ref();
+    let [policy, critic] = networks.map(|network| network.initial.len());
+    // As many blocks as there are parts of the squared norm.
+    let [policy_blocks, critic_blocks] = networks.map(|network| tile_count(make.model, network));
+    let warps = WIDE_THREADS / WARP;
+    let text = "control batch.head policy.gradient critic.gradient targets critic.out terms +travel";
+    let blocks = (policy + critic).div_ceil(WIDE_THREADS) + 1;
+    list.push(make.blocks("weigh", blocks, WIDE_THREADS, warps * 8, (text, &[policy, critic, t])));
+    list.meeting = Some(list.launches.len());
+    let text = "control travel +policy.gradient +critic.gradient +policy.partial +critic.partial";
+    let numbers = [policy, critic, policy_blocks].map(|number| Argument::Word(number as u32));
+    let arguments = arguments(text).chain(numbers).chain([make.strides[0]]).collect();
+    list.push(Launch::new("unweigh", policy_blocks + critic_blocks, WIDE_THREADS, warps, arguments));
+    let text = "+control batch.head travel policy.partial critic.partial +duals +duals.first +duals.second +stats";
+    let numbers = [policy + critic, policy_blocks, critic_blocks];
+    list.push(make.blocks("finish_together", 1, WIDE_THREADS, warps * 2, (text, &numbers)));
+}
+
+fn adam(make: &Maker<'_>, list: &mut LaunchList) {
+    for (index, (names, network)) in NAMES.iter().zip(&make.model.networks).enumerate() {
         let count = network.initial.len();
         let numbers = [count, network.weights().count(), index].map(|number| Argument::Word(number as u32));
         let arguments = arguments(names.adam_arguments).chain(numbers).chain([make.strides[0]]).collect();

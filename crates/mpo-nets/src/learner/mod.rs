@@ -26,7 +26,7 @@ pub use reduction::{Alone, GradientReducer};
 pub(crate) use trained::SavedNetwork;
 
 use crate::NetsError;
-use reduction::Fingerprint;
+pub(crate) use reduction::Fingerprint;
 
 /// A batch of windows of consecutive transitions, packed: window `w` has `lengths[w] = n` transitions and `n + 1` observations.
 ///

@@ -85,22 +85,22 @@ impl FlatGradient {
 
 /// A 64-bit hash of numbers' bits (FNV-1a by words), by which workers notice that they no longer agree.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Fingerprint(u64);
+pub(crate) struct Fingerprint(u64);
 
 impl Fingerprint {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(0xcbf2_9ce4_8422_2325)
     }
 
-    pub(super) fn add(self, values: &[f32]) -> Self {
+    pub(crate) fn add(self, values: &[f32]) -> Self {
         values.iter().fold(self, |hash, value| hash.add_number(value.to_bits().into()))
     }
 
-    pub(super) fn add_number(self, number: u64) -> Self {
+    pub(crate) fn add_number(self, number: u64) -> Self {
         Self((self.0 ^ number).wrapping_mul(0x0100_0000_01b3))
     }
 
-    pub(super) fn finish(self) -> u64 {
+    pub(crate) fn finish(self) -> u64 {
         self.0
     }
 }

@@ -6,3 +6,4 @@ mod launches;
 mod nvrtc;
 mod population;
 mod updates;
+mod workers;

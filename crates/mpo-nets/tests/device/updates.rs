@@ -23,7 +23,7 @@ fn numbers(stats: &UpdateStats) -> [(&'static str, f32); 13] {
     ]
 }
 
-fn close_stats(device: &UpdateStats, cpu: &UpdateStats, tolerance: f32, what: &str) {
+pub(crate) fn close_stats(device: &UpdateStats, cpu: &UpdateStats, tolerance: f32, what: &str) {
     for ((name, a), (_, b)) in numbers(device).into_iter().zip(numbers(cpu)) {
         // Sums of a batch's terms of either sign; at the first update the divergences are exactly zero.
         assert!((a - b).abs() <= tolerance * b.abs() + 2e-6, "{what}: {name} is {a}, the CPU's {b}");
@@ -31,7 +31,7 @@ fn close_stats(device: &UpdateStats, cpu: &UpdateStats, tolerance: f32, what: &s
 }
 
 /// The largest distance between two checkpoints' arrays whose names hold `part`.
-fn apart(device: &[u8], cpu: &[u8], part: &str) -> (f64, String) {
+pub(crate) fn apart(device: &[u8], cpu: &[u8], part: &str) -> (f64, String) {
     let (device, cpu) = (arrays(device), arrays(cpu));
     let device: Vec<_> = device.into_iter().filter(|(name, _)| name != "stats").collect();
     assert_eq!(device.len(), cpu.len(), "arrays of the checkpoints");

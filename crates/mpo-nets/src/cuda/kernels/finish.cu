@@ -22,25 +22,16 @@ __device__ inline double correction(float beta, unsigned step) {
     return 1.0 - power;
 }
 
-extern "C" __global__ void finish(unsigned* control, const unsigned* head_words, const float* targets,
-                                  const float* q_online, const float* terms, const float* policy_partial,
-                                  const float* critic_partial, float* duals, float* duals_first, float* duals_second,
-                                  float* stats, unsigned capacity, unsigned policy_tiles, unsigned critic_tiles,
-                                  unsigned stride, unsigned batch_stride, unsigned slot) {
-    SHARED_FLOATS(shared);
-    RUN(control);
-    BATCH(head_words);
-    unsigned count = head_words[TRANSITIONS], windows = head_words[WINDOWS];
-    RUN(targets);
-    RUN(q_online);
-    RUN(terms);
-    RUN(policy_partial);
-    RUN(critic_partial);
-    RUN(duals);
-    RUN(duals_first);
-    RUN(duals_second);
-    RUN(stats);
-    float sums[SUMS] = {0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f};
+// Nothing is stepped or copied unless what follows says so.
+__device__ inline void begin_step(unsigned* control) {
+    control[LAUNCHES] += 1;
+    control[GO] = 0;
+    control[COPY] = 0;
+}
+
+// Adds this thread's part of the sums over the batch: squared errors, values, targets, and the terms of `improve`.
+__device__ inline void add_terms(float* sums, unsigned count, const float* targets, const float* q_online,
+                                 const float* terms, unsigned capacity) {
     for (unsigned t = threadIdx.x; t < count; t += blockDim.x) {
         float q = q_online[t], y = targets[t];
         sums[0] += (q - y) * (q - y);
@@ -48,23 +39,25 @@ extern "C" __global__ void finish(unsigned* control, const unsigned* head_words,
         sums[2] += y;
         for (int k = 0; k < 5; k++) sums[3 + k] += terms[k * capacity + t];
     }
-    for (unsigned i = threadIdx.x; i < policy_tiles; i += blockDim.x) sums[8] += policy_partial[i];
-    for (unsigned i = threadIdx.x; i < critic_tiles; i += blockDim.x) sums[9] += critic_partial[i];
-    for (int k = 0; k < SUMS; k++) {
+}
+
+// The block's sums, in its first thread.
+__device__ inline void sum_block(float* sums, unsigned many, float* shared) {
+    for (unsigned k = 0; k < many; k++) {
         float sum = warp_sum(sums[k]);
-        if (LANE == 0) shared[WARP_INDEX * SUMS + k] = sum;
+        if (LANE == 0) shared[WARP_INDEX * many + k] = sum;
     }
     __syncthreads();
     if (threadIdx.x != 0) return;
-    control[LAUNCHES] += 1;
-    control[GO] = 0;
-    control[COPY] = 0;
-    if (count == 0 || control[HALTED] != 0) return;
-    for (int k = 0; k < SUMS; k++) {
+    for (unsigned k = 0; k < many; k++) {
         sums[k] = 0.0f;
-        for (unsigned i = 0; i < WARPS; i++) sums[k] += shared[i * SUMS + k];
+        for (unsigned i = 0; i < WARPS; i++) sums[k] += shared[i * many + k];
     }
-    for (int k = 0; k < 8; k++) sums[k] /= (float)count;
+}
+
+// By one thread, from means over the batch, sums[0] to [7], and the gradients' squares, sums[8] and [9].
+__device__ inline void conclude(unsigned* control, const float* sums, unsigned numbers, float* duals,
+                                float* duals_first, float* duals_second, float* stats) {
     float policy_norm = sqrtf(sums[8]), critic_norm = sqrtf(sums[9]);
 
     float gradient[3], eta = dual_value(duals[0]);
@@ -122,9 +115,38 @@ extern "C" __global__ void finish(unsigned* control, const unsigned* head_words,
     control[CRITIC_RATE] = __float_as_uint((float)((double)CRITIC_LEARNING_RATE * root / c1));
     control[ADAM_FLOOR] = __float_as_uint(floor);
     // The stream goes on behind the numbers of this update: 16 counters for every 64 of them.
-    unsigned numbers = (count + windows) * SAMPLES * ACTIONS;
     unsigned long long position = (unsigned long long)control[NOISE_HIGH] << 32 | control[NOISE_LOW];
     position += (unsigned long long)((numbers + 63) / 64) * 16;
     control[NOISE_LOW] = (unsigned)position;
     control[NOISE_HIGH] = (unsigned)(position >> 32);
+}
+
+extern "C" __global__ void finish(unsigned* control, const unsigned* head_words, const float* targets,
+                                  const float* q_online, const float* terms, const float* policy_partial,
+                                  const float* critic_partial, float* duals, float* duals_first, float* duals_second,
+                                  float* stats, unsigned capacity, unsigned policy_tiles, unsigned critic_tiles,
+                                  unsigned stride, unsigned batch_stride, unsigned slot) {
+    SHARED_FLOATS(shared);
+    RUN(control);
+    BATCH(head_words);
+    unsigned count = head_words[TRANSITIONS], windows = head_words[WINDOWS];
+    RUN(targets);
+    RUN(q_online);
+    RUN(terms);
+    RUN(policy_partial);
+    RUN(critic_partial);
+    RUN(duals);
+    RUN(duals_first);
+    RUN(duals_second);
+    RUN(stats);
+    float sums[SUMS] = {0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f};
+    add_terms(sums, count, targets, q_online, terms, capacity);
+    for (unsigned i = threadIdx.x; i < policy_tiles; i += blockDim.x) sums[8] += policy_partial[i];
+    for (unsigned i = threadIdx.x; i < critic_tiles; i += blockDim.x) sums[9] += critic_partial[i];
+    sum_block(sums, SUMS, shared);
+    if (threadIdx.x != 0) return;
+    begin_step(control);
+    if (count == 0 || control[HALTED] != 0) return;
+    for (int k = 0; k < 8; k++) sums[k] /= (float)count;
+    conclude(control, sums, (count + windows) * SAMPLES * ACTIONS, duals, duals_first, duals_second, stats);
 }
