@@ -87,6 +87,45 @@ fn rewards_are_stored_clipped_and_counted_whole() {
     assert_eq!(largest.to_bits(), 0.25_f32.to_bits());
 }
 
+/// The policy on what the replay stacks is the policy on what the actor saw: frames in their order, beginnings of episodes
+/// included, with the action that was taken then.
+#[test]
+fn replayed_stacks_have_the_log_probabilities_that_were_stored() {
+    let environment = mpo_envs::load("example/catch", 0).expect("it needs nothing");
+    let (spec, config) = (environment.spec().clone(), small(&[]));
+    let shape = Shape::of(&spec).expect("frames and discrete actions");
+    let pixels = shape.pixels.expect("frames");
+    let seed = 3;
+    let parameters = mpo_nets::pixel_learner(&pixels, &config.network, &config.learner, seed)
+        .expect("sound settings")
+        .policy_parameters()
+        .to_vec();
+    let mut actor = Actor::new(&spec, &config.network, Seeds::new(0).stream("actor")).expect("sound settings");
+    actor.load(&parameters);
+    let replay = ReplayBuffer::new(shape.layout(), 1000, 1);
+    let mut writer = replay.writer(0).expect("nobody else writes");
+    let mut acting = EnvironmentLoop::new(environment, actor);
+    for _ in 0..20 {
+        acting.run_episode(&mut writer, |_| Ok(())).expect("sound");
+    }
+    let mut batch = Batch::new();
+    replay.sample(&mut Seeds::new(0).stream("replay"), 100, 6, &mut batch).expect("something is stored");
+    let mut policy = mpo_nets::PixelActingPolicy::new(&pixels, &config.network).expect("sound settings");
+    policy.load(&parameters);
+    let mut seen = std::collections::BTreeSet::new();
+    for window in batch.iter() {
+        let states = window.frames.chunks_exact(pixels.state_len());
+        for ((state, &action), &stored) in states.zip(window.discrete_actions).zip(window.log_probs) {
+            let logits = policy.logits(state);
+            let partition: f32 = logits.iter().map(|logit| logit.exp()).sum();
+            let log_prob = logits[action as usize] - partition.ln();
+            assert!((log_prob - stored).abs() < 1e-5, "{log_prob} now, {stored} then");
+            seen.insert(stored.to_bits());
+        }
+    }
+    assert!(seen.len() > 50, "the policy hardly depends on what it sees: {} values", seen.len());
+}
+
 #[test]
 fn what_no_learner_takes_is_refused_in_words() {
     let spec = mpo_envs::load("example/catch", 0).expect("it needs nothing").spec().clone();
