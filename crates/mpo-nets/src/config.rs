@@ -173,6 +173,10 @@ pub struct LearnerConfig {
     pub epsilon_covariance: f32,
     /// Bound on the M-step's whole KL, for the algorithm with the joint constraint.
     pub epsilon_joint: f32,
+    /// Bound on the KL of a second E-step, whose values are minus the sampled actions' distances to the bounds; its weights are
+    /// added to the first's, so that the policy's mean stays where actions differ (Abdolmaleki et al. 2020). `mpo` and
+    /// `mpo_joint_kl`; without it, as in the paper, means may leave the bounds.
+    pub epsilon_penalty: Option<f32>,
     /// How the temperature is found.
     pub temperature: TemperatureMode,
     /// How the M-step's KL is split into mean and covariance.
@@ -240,6 +244,7 @@ impl Default for LearnerConfig {
             epsilon_mean: 0.1,
             epsilon_covariance: 1e-4,
             epsilon_joint: 0.1,
+            epsilon_penalty: None,
             temperature: TemperatureMode::Sgd,
             kl_split: KlSplit::Decoupled,
             policy_learning_rate: 5e-4,
@@ -295,6 +300,7 @@ impl LearnerConfig {
         ] {
             positive(key, value)?;
         }
+        self.epsilon_penalty.map_or(Ok(()), |epsilon| positive("learner.epsilon_penalty", epsilon))?;
         for (key, value) in [
             ("learner.action_samples", self.action_samples as u64),
             ("learner.target_period", self.target_period),

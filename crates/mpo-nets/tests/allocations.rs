@@ -101,6 +101,7 @@ fn updates_and_actions_allocate_nothing_once_warm() {
         let mut config =
             LearnerConfig { algorithm, temperature, threads, target_period: 4, ..LearnerConfig::default() };
         config.target_precision = target_precision;
+        config.epsilon_penalty = (threads == 1).then_some(1e-3);
         for branched in [false, true] {
             let mut learner = if branched {
                 learner_for!(14 + 10, 6, &network, &config, 0).expect("sound settings")

@@ -99,6 +99,27 @@ fn every_variant_finds_the_best_action_of_a_bandit() {
     }
 }
 
+/// The largest action is the best, and beyond the bound all are equal: nothing but the penalty keeps the mean near it.
+#[test]
+fn the_penalty_keeps_the_mean_within_the_bounds() {
+    let mean = |epsilon_penalty| {
+        let config = LearnerConfig { discount: 0.0, target_period: 20, epsilon_penalty, ..LearnerConfig::default() };
+        let mut learner = learner(&small(), &config, 1);
+        let mut data: Vec<Data> = (0..20).map(Data::new).collect();
+        for part in &mut data {
+            part.rewards = part.actions.iter().map(|action| action.clamp(-1.0, 1.0)).collect();
+        }
+        for step in 0..1500 {
+            learner.update(&data[step % data.len()].view()).expect("finite");
+        }
+        mean_action(&small(), learner.policy_parameters())
+    };
+    // As strong as the values' own E-step, so that it shows within a few updates.
+    let (free, kept) = (mean(None), mean(Some(0.1)));
+    assert!(free > 1.3, "without the penalty the mean is {free}");
+    assert!((0.3..1.2).contains(&kept), "with it {kept}");
+}
+
 /// Settings under which `algorithm` can be built.
 fn settings(algorithm: Algorithm) -> (NetworkConfig, LearnerConfig) {
     let mut network = small();

@@ -297,6 +297,9 @@ pub fn supports(network: &NetworkConfig, config: &LearnerConfig) -> Result<(), N
         let must = "\"sgd\" on a CUDA device; with --device cpu it may be \"exact\"";
         return setting("learner.temperature", "exact".to_owned(), must);
     }
+    if let Some(epsilon) = config.epsilon_penalty {
+        return setting("learner.epsilon_penalty", epsilon.to_string(), "left away on a CUDA device");
+    }
     if config.target_precision == Precision::Bf16 {
         return setting("learner.target_precision", "bf16".to_owned(), "\"f32\" on a CUDA device");
     }

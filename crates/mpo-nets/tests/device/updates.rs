@@ -207,4 +207,6 @@ fn what_only_the_cpu_does_is_refused_by_name() {
     assert!(algorithm.contains("`learner.algorithm` is epg") && algorithm.contains("--device cpu"), "{algorithm}");
     let exact = refused(&|case| case.config.temperature = mpo_nets::TemperatureMode::Exact);
     assert!(exact.contains("`learner.temperature` is exact"), "{exact}");
+    let penalty = refused(&|case| case.config.epsilon_penalty = Some(1e-3));
+    assert!(penalty.contains("`learner.epsilon_penalty` is 0.001"), "{penalty}");
 }

@@ -1,6 +1,9 @@
 //! MPO: weighted maximum likelihood within a bound on the divergence from the target policy.
 
-use mpo_core::{Constraint, MStep, WeightedActions, Workspace, advantage_weights, e_step, m_step, solve_temperature};
+use mpo_core::{
+    Constraint, MStep, WeightedActions, Workspace, advantage_weights, e_step, m_step, out_of_bounds_cost,
+    solve_temperature,
+};
 
 use super::super::{UpdateStats, duals::Duals, evaluation::Evaluation, online::OnlinePolicy, trained::Trained};
 use super::Improvement;
@@ -23,9 +26,40 @@ pub(in super::super) struct Bounded {
     weigh: Weights,
     /// Whether one multiplier bounds the whole KL.
     joint: bool,
+    penalty: Option<Penalty>,
     weights: Vec<f32>,
     online: OnlinePolicy,
     workspace: Workspace<f32>,
+}
+
+/// The second objective of MO-MPO: actions outside of the bounds, [-1, 1] in every dimension. Its temperature is the last dual
+/// variable.
+#[derive(Debug)]
+struct Penalty {
+    epsilon: f32,
+    /// Least and greatest action, `[n]` each.
+    bounds: [Vec<f32>; 2],
+    cost: Vec<f32>,
+    weights: Vec<f32>,
+}
+
+impl Penalty {
+    fn new(epsilon: f32, action: usize) -> Self {
+        Self { epsilon, bounds: [-1.0, 1.0].map(|bound| vec![bound; action]), cost: Vec::new(), weights: Vec::new() }
+    }
+
+    /// Adds the weights of its E-step to `weights`.
+    fn weigh(&mut self, evaluation: &Evaluation, duals: &mut Duals, weights: &mut [f32]) {
+        let Self { epsilon, bounds: [minimum, maximum], cost, weights: own } = self;
+        cost.resize(weights.len(), 0.0);
+        own.resize(weights.len(), 0.0);
+        out_of_bounds_cost(evaluation.actions(), minimum, maximum, cost);
+        let last = duals.gradient.len() - 1;
+        let raw = duals.temperature(last);
+        let e = e_step(cost, evaluation.samples(), raw.value(), *epsilon, own);
+        duals.gradient[last] = raw.gradient(e.d_eta);
+        weights.iter_mut().zip(own).for_each(|(weight, own)| *weight += *own);
+    }
 }
 
 impl Bounded {
@@ -37,6 +71,7 @@ impl Bounded {
         Self {
             weigh,
             joint: config.algorithm == Algorithm::MpoJointKl,
+            penalty: penalised(config).map(|epsilon| Penalty::new(epsilon, head.action())),
             weights: Vec::new(),
             online: OnlinePolicy::new(head.clone()),
             workspace: Workspace::new(head.action(), config.action_samples),
@@ -44,15 +79,18 @@ impl Bounded {
         }
     }
 
-    /// The dual variables before softplus at the start: temperature, if there is one, then multipliers.
+    /// The dual variables before softplus at the start: temperature, if there is one, then multipliers, then the penalty's
+    /// temperature.
     pub(in super::super) fn initial_duals(config: &LearnerConfig) -> Vec<f32> {
         let (eta, mean, covariance) =
             (config.initial_temperature, config.initial_alpha_mean, config.initial_alpha_covariance);
-        match config.algorithm {
+        let mut duals = match config.algorithm {
             Algorithm::MpoParametric => vec![mean, covariance],
             Algorithm::MpoJointKl => vec![eta, mean],
             _ => vec![eta, mean, covariance],
-        }
+        };
+        duals.extend(penalised(config).map(|_| eta));
+        duals
     }
 
     /// Fills the weights; returns the index of the first multiplier.
@@ -81,6 +119,9 @@ impl Bounded {
                     TemperatureMode::Exact => 0.0,
                 };
                 (stats.temperature, stats.kl_q) = (eta, e.kl);
+                if let Some(penalty) = &mut self.penalty {
+                    penalty.weigh(evaluation, duals, &mut self.weights);
+                }
                 1
             }
         }
@@ -97,6 +138,11 @@ impl Bounded {
             }
         }
     }
+}
+
+/// The bound of the penalty, for the algorithms that know it.
+fn penalised(config: &LearnerConfig) -> Option<f32> {
+    config.epsilon_penalty.filter(|_| config.algorithm != Algorithm::MpoParametric)
 }
 
 impl Improvement for Bounded {
