@@ -113,7 +113,7 @@ fn replayed_stacks_have_the_log_probabilities_that_were_stored() {
     let mut policy = mpo_nets::PixelActingPolicy::new(&pixels, &config.network).expect("sound settings");
     policy.load(&parameters);
     let mut seen = std::collections::BTreeSet::new();
-    for window in batch.iter() {
+    for window in &batch {
         let states = window.frames.chunks_exact(pixels.state_len());
         for ((state, &action), &stored) in states.zip(window.discrete_actions).zip(window.log_probs) {
             let logits = policy.logits(state);

@@ -43,7 +43,7 @@ impl Hosts {
             ip(&["-n", name, "address", "add", address, "dev", "wire"])?;
             ip(&["-n", name, "link", "set", "wire", "up"])?;
             if wire == Wire::Gigabit {
-                let bucket = "qdisc add dev wire root tbf rate 1gbit burst 256kb latency 50ms";
+                let bucket = "qdisc add dev wire root tbf rate 1gbit burst 32kb latency 50ms";
                 ip(&[&["netns", "exec", name, "tc"][..], &bucket.split(' ').collect::<Vec<_>>()].concat())?;
             }
         }

@@ -103,6 +103,7 @@ pub(super) fn write(fit: &Fit, folder: &Path) -> Result<()> {
             writeln!(table, "{gigabits} Gbit/s,{reduction},{processes},{update:.0},{:.3}", fit.work / update)?;
         }
     }
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     for (name, contents) in [("distributed-model.csv", table), ("distributed-model.svg", picture(fit)?)] {
         let path = folder.join(name);
         std::fs::write(&path, contents).with_context(|| format!("cannot write {}", path.display()))?;
