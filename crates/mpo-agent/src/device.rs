@@ -103,7 +103,7 @@ impl Chosen {
     }
 
     /// The same for one of several workers, on all of whom this is called: every process of a host takes a card of its own, as far as
-    /// there are so many, and where all workers have NCCL their cards meet by it. Otherwise, and in the order of ranks, gradients
+    /// there are so many, and where all workers have NCCL and none shares its card they meet by it. Otherwise, and in the order of ranks, gradients
     /// travel by way of the hosts.
     ///
     /// # Errors
@@ -114,17 +114,19 @@ impl Chosen {
             return Ok(self);
         }
         let host = host();
-        let own = [self.on_device().into(), host, Place::possible().into()];
+        let own = [self.on_device().into(), host];
         let all = workers.all(own)?;
-        if all.iter().any(|[on_device, ..]| *on_device != own[0]) {
+        if all.iter().any(|[on_device, _]| *on_device != own[0]) {
             let reason = "some workers have a device to learn on and others have none: use --device cpu".to_owned();
             return Err(NetsError::Workers { reason }.into());
         }
         if !self.on_device() {
             return Ok(self);
         }
-        let ordinal = all[..rank].iter().filter(|[_, other, _]| *other == host).count() % cuda::cards()?;
-        let meets = reduction == Reduction::AllReduce && all.iter().all(|[.., possible]| *possible != 0);
+        let (before, cards) = (all[..rank].iter().filter(|[_, other]| *other == host).count(), cuda::cards()?);
+        let ordinal = before % cards;
+        // NCCL refuses two processes on one card.
+        let meets = !workers.any(reduction != Reduction::AllReduce || before >= cards || !Place::possible())?;
         let place = if meets {
             let drawn = if rank == 0 { Place::draw()? } else { Default::default() };
             Some(Place { rank, workers: count, identity: workers.of_first(drawn)? })
