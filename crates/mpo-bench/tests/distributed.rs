@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
     thread,
     time::Duration,
 };
@@ -151,13 +151,15 @@ fn ranks(directory: &Path) -> Vec<Pid> {
     pids.filter(of_the_run).filter_map(Pid::from_raw).collect()
 }
 
-/// Waits until there are processes of the run, or none.
-fn until(directory: &Path, some: bool) -> Vec<Pid> {
+/// Waits until there are processes of the run, which `supervisor` looks after.
+fn processes(directory: &Path, supervisor: &mut Child) -> Vec<Pid> {
     loop {
         let found = ranks(directory);
-        if found.is_empty() != some {
+        if !found.is_empty() {
             return found;
         }
+        let ended = supervisor.try_wait().expect("a process of ours");
+        assert!(ended.is_none(), "the run ended before all kills: it needs more steps on this machine");
         thread::sleep(Duration::from_millis(5));
     }
 }
@@ -171,7 +173,7 @@ fn a_job_killed_at_ten_random_moments_ends_with_the_same_networks() {
         let train = TRAIN.iter().map(|word| (*word).to_owned());
         let mut words: Vec<String> = train.chain([run.display().to_string()]).collect();
         let at = words.iter().position(|word| word == "1600").expect("the steps");
-        words[at] = "24000".to_owned();
+        words[at] = "120000".to_owned();
         words.extend(["--reduction", "rank_order"].map(str::to_owned));
         words
     };
@@ -195,13 +197,13 @@ fn a_job_killed_at_ten_random_moments_ends_with_the_same_networks() {
         .expect("the program starts");
     let mut stream = Xoshiro256PlusPlus::seed_from_u64(1);
     for _ in 0..10 {
-        until(&killed, true);
+        processes(&killed, &mut supervisor);
         // A run that is killed before its config.toml is there has not begun, and is not taken up.
         while !killed.join("config.toml").is_file() {
             thread::sleep(Duration::from_millis(5));
         }
         thread::sleep(Duration::from_millis(stream.random_range(0..3000)));
-        let alive = until(&killed, true);
+        let alive = processes(&killed, &mut supervisor);
         let victim = stream.random_range(0..alive.len());
         kill_process(alive[victim], Signal::KILL).expect("it is alive");
         let others: Vec<Pid> = alive.iter().copied().filter(|pid| *pid != alive[victim]).collect();
