@@ -48,13 +48,9 @@ impl DeviceChoice {
         }
         let fits = || -> Result<cuda::Card, NetsError> {
             for config in configs {
-                for (kind, must) in [
-                    ("atari/", "of numbers on a CUDA device; games need --device cpu"),
-                    ("parkour/", "of one torso on a CUDA device; parkour needs --device cpu"),
-                ] {
-                    if config.task.starts_with(kind) {
-                        return Err(NetsError::Setting { key: "task", value: config.task.clone(), must });
-                    }
+                if config.task.starts_with("atari/") {
+                    let must = "of numbers on a CUDA device; games need --device cpu";
+                    return Err(NetsError::Setting { key: "task", value: config.task.clone(), must });
                 }
                 cuda::supports(&config.network, &config.learner)?;
             }
@@ -177,7 +173,8 @@ fn host() -> u64 {
 
 type Open = Arc<dyn Fn(&Model) -> Result<Box<dyn Device>, NetsError> + Send + Sync>;
 
-/// Makes learners on a device. Runs that differ in nothing but the seed share a [`Population`], whose updates are one launch.
+/// Makes learners on a device. Runs that differ in the seed, KL bounds, learning rates, discount, lambda, clip or target period, and in
+/// nothing else of the learner, share a [`Population`], whose updates are one launch.
 /// An update waits for the batches of all of them, so a run that has ended must be dropped.
 #[derive(Clone)]
 pub struct DeviceLearners {

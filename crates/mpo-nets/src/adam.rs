@@ -1,10 +1,17 @@
 //! Adam (Kingma & Ba 2015) over one flat buffer, and clipping by the global norm.
 
-use crate::kernels::{dot, vectorised};
+use crate::{
+    kernels::{dot, vectorised},
+    network::take,
+    threads::{MOST, Threads, part_start},
+};
 
 const BETA1: f32 = 0.9;
 const BETA2: f32 = 0.999;
 const EPSILON: f32 = 1e-8;
+
+/// Parameters that are worth waking a thread for: some 20 microseconds.
+const PER_THREAD: usize = 16_384;
 
 /// Adam's moments for one parameter buffer.
 #[derive(Clone, Debug)]
@@ -27,6 +34,14 @@ impl Adam {
     /// # Panics
     /// If the lengths differ.
     pub fn update(&mut self, parameters: &mut [f32], gradient: &[f32], factor: f32) {
+        self.update_on(&Threads::default(), parameters, gradient, factor);
+    }
+
+    /// [`update`](Self::update) on several threads; their number changes nothing.
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    pub fn update_on(&mut self, threads: &Threads, parameters: &mut [f32], gradient: &[f32], factor: f32) {
         assert_eq!(parameters.len(), self.first.len(), "parameters of the optimiser");
         assert_eq!(gradient.len(), self.first.len(), "gradient of the optimiser");
         self.step += 1;
@@ -36,7 +51,20 @@ impl Adam {
         // lr * (m / c1) / (sqrt(v / c2) + eps), with the corrections folded into the step size and the floor.
         let rate = (f64::from(self.learning_rate) * correction2.sqrt() / correction1) as f32;
         let floor = (f64::from(EPSILON) * correction2.sqrt()) as f32;
-        step(parameters, gradient, factor, &mut self.first, &mut self.second, rate, floor);
+        let len = parameters.len();
+        let parts = threads.count().min(len / PER_THREAD).clamp(1, MOST);
+        let (mut rest, mut first, mut second) = (parameters, &mut self.first[..], &mut self.second[..]);
+        let mut tasks = [const { None }; MOST];
+        for (part, task) in tasks.iter_mut().enumerate().take(parts) {
+            let (from, to) = (part_start(len, part, parts), part_start(len, part + 1, parts));
+            let mine = [&mut rest, &mut first, &mut second].map(|buffer| take(buffer, to - from));
+            *task = Some((mine, &gradient[from..to]));
+        }
+        threads.each(&mut tasks[..parts], |task| {
+            if let Some(([p, m, v], g)) = task {
+                step(p, g, factor, m, v, rate, floor);
+            }
+        });
     }
 
     /// Steps taken, first and second moments: what a checkpoint stores.

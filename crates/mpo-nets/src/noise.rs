@@ -5,12 +5,19 @@
 
 #![allow(clippy::needless_range_loop, reason = "lanes of several arrays move together; indices are what vectorises")]
 
-use crate::kernels::vectorised;
+use crate::{
+    kernels::vectorised,
+    network::take,
+    threads::{MOST, Threads, part_start},
+};
 
 /// Philox blocks computed side by side; each yields four words, so four normal numbers.
 const WIDTH: usize = 16;
 /// Numbers made at a time.
 const CHUNK: usize = 4 * WIDTH;
+
+/// Chunks that are worth waking a thread for: some 20 microseconds.
+const CHUNKS_PER_THREAD: usize = 128;
 
 /// A seeded stream of independent standard-normal `f32`.
 ///
@@ -61,8 +68,26 @@ impl Noise {
     ///
     /// Every call begins at a fresh block, so the numbers depend on the lengths of the calls before.
     pub fn fill(&mut self, out: &mut [f32]) {
-        normals(self.key, self.position, out);
-        self.position += (out.len().div_ceil(CHUNK) * WIDTH) as u64;
+        self.fill_on(&Threads::default(), out);
+    }
+
+    /// [`fill`](Self::fill) on several threads; their number changes nothing.
+    pub fn fill_on(&mut self, threads: &Threads, out: &mut [f32]) {
+        let (len, chunks) = (out.len(), out.len().div_ceil(CHUNK));
+        let parts = threads.count().min(chunks / CHUNKS_PER_THREAD).clamp(1, MOST);
+        let (key, position, mut rest) = (self.key, self.position, out);
+        let mut tasks = [const { None }; MOST];
+        for (part, task) in tasks.iter_mut().enumerate().take(parts) {
+            let (from, to) = (part_start(chunks, part, parts), part_start(chunks, part + 1, parts));
+            let numbers = take(&mut rest, (to * CHUNK).min(len) - (from * CHUNK).min(len));
+            *task = Some((position.wrapping_add((from * WIDTH) as u64), numbers));
+        }
+        threads.each(&mut tasks[..parts], |task| {
+            if let Some((position, numbers)) = task {
+                normals(key, *position, numbers);
+            }
+        });
+        self.position += (chunks * WIDTH) as u64;
     }
 }
 
@@ -178,6 +203,17 @@ mod tests {
         }
         let lagged = x.windows(2).map(|w| f64::from(w[0] * w[1])).sum::<f64>() / n;
         assert!(lagged.abs() < 5e-3, "neighbours are correlated: {lagged}");
+    }
+
+    #[test]
+    fn threads_make_the_numbers_that_one_makes() {
+        for len in [0, 1, 64, 3 * CHUNKS_PER_THREAD * CHUNK + 17] {
+            let (mut alone, mut together) = (Noise::at(9, 5), Noise::at(9, 5));
+            let (mut x, mut y) = (vec![0.0; len], vec![1.0; len]);
+            alone.fill(&mut x);
+            together.fill_on(&Threads::new(3), &mut y);
+            assert_eq!((x, alone), (y, together), "{len} numbers");
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! Threads that stay, and take equal parts of a pass over the batch.
+//! Threads that stay, and take parts of a pass over the batch.
 //!
-//! Which thread computes what depends on their number alone, and partial sums are added in the order of the threads: a result
-//! is a function of the inputs and of the number of threads.
+//! Where sums over the batch are formed, parts are equal, which thread computes which depends on their number alone, and partial
+//! sums are added in the order of the threads. Where rows do not meet, whoever is free takes the next part. Either way a result is
+//! a function of the inputs and of the number of threads.
 #![expect(unsafe_code, reason = "a thread that outlives a call borrows the call's data: the call waits for it")]
 
 use std::{
@@ -68,6 +69,24 @@ impl Threads {
             (None, _) => unreachable!("one thread takes one task"),
             (Some(pool), tasks) => pool.each(tasks, &f),
         }
+    }
+
+    /// Runs `f` on every task, whichever thread is free taking the next, each with its own of `lent`; returns when all are
+    /// done. What `f` makes of a task must not depend on what was lent.
+    ///
+    /// A core that is slower than the others, or is taken away for a moment, so delays the end by a task and not by its
+    /// whole share.
+    ///
+    /// # Panics
+    /// If more is lent than there are threads, or `f` panics.
+    pub(crate) fn share<L: Send, T: Send>(&self, lent: &mut [L], tasks: &mut [T], f: impl Fn(&mut L, &mut T) + Sync) {
+        let queue = Mutex::new(tasks.iter_mut());
+        let next = || lock(&queue).next();
+        self.each(lent, |lent| {
+            while let Some(task) = next() {
+                f(lent, task);
+            }
+        });
     }
 }
 
@@ -223,6 +242,22 @@ mod tests {
             for (i, task) in tasks.iter().enumerate() {
                 assert_eq!(*task, if i < count { (1, call) } else { (0, 0) });
             }
+        }
+    }
+
+    #[test]
+    fn shared_tasks_run_once_on_whoever_is_free() {
+        let threads = Threads::new(3);
+        for count in 0..40 {
+            let (mut lent, mut tasks) = ([0; 3], vec![0; count]);
+            threads.share(&mut lent, &mut tasks, |mine, task| {
+                (*mine, *task) = (*mine + 1, *task + 1);
+                if *mine == 1 {
+                    // So that nobody can be done before the others have begun.
+                    std::thread::yield_now();
+                }
+            });
+            assert_eq!((lent.iter().sum::<usize>(), tasks), (count, vec![1; count]));
         }
     }
 

@@ -250,3 +250,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn threads_take_the_step_that_one_takes() {
+    // Enough for three threads, and not the same for each.
+    let len = 3 * 16_384 + 100;
+    let (mut alone, mut together) = (draw(1, len), draw(1, len));
+    let (mut one, mut three) = (Adam::new(len, 1e-2), Adam::new(len, 1e-2));
+    for step in 0..3 {
+        let gradient = draw(2 + step, len);
+        one.update(&mut alone, &gradient, 0.5);
+        three.update_on(&Threads::new(3), &mut together, &gradient, 0.5);
+    }
+    assert_eq!(alone, together);
+    assert_eq!(one.state(), three.state());
+}

@@ -112,6 +112,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
         }
     }
     if let Some(folder) = &options.curve {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         curve::write(&report.capacity, folder)?;
     }
     if let Some(file) = &options.json {

@@ -175,7 +175,7 @@ pub(super) fn memory(model: &Model, Capacity { transitions: t, windows: w }: Cap
         ("factor", s * model.factor),
         ("actions", s * m * n),
         ("log_rho", t),
-        ("base", s * model.networks[1].sizes[1]),
+        ("base", s * model.base_width()),
         ("q", s * m),
         ("q_taken", t),
         ("v", s),
@@ -187,18 +187,18 @@ pub(super) fn memory(model: &Model, Capacity { transitions: t, windows: w }: Cap
         arena.add(name, len);
     }
     for (names, network) in NAMES.iter().zip(&model.networks) {
-        let [_, h1, h2, out] = network.sizes;
+        let ([_, h1, h2, out], torsos) = (network.sizes, model.torsos());
         for (name, width) in [
-            (names.first, h1),
-            (names.normal, h1),
-            (names.inverse, 1),
+            (names.first, torsos * h1),
+            (names.normal, torsos * h1),
+            (names.inverse, torsos),
             (names.second, h2),
             (names.out, out),
             (names.d_out, out),
             (names.d_second, h2),
-            (names.d_scale, h1),
-            (names.d_shift, h1),
-            (names.d_first, h1),
+            (names.d_scale, torsos * h1),
+            (names.d_shift, torsos * h1),
+            (names.d_first, torsos * h1),
         ] {
             arena.add(name, t * width);
         }
@@ -210,20 +210,39 @@ pub(super) fn memory(model: &Model, Capacity { transitions: t, windows: w }: Cap
 }
 
 /// Words of an entry of the table of tiles.
-const TILE_WORDS: usize = 8;
+const TILE_WORDS: usize = 10;
 
-/// One product of the parameters' gradient: `out [a_width, b_width] = a^T b`, or column sums of `a` where there is no `b`.
+/// Columns of a piece with a row for each state: `width` of `stride` numbers, from `from` on.
+#[derive(Clone, Copy)]
+pub(super) struct Columns {
+    pub(super) piece: &'static str,
+    from: usize,
+    stride: usize,
+    width: usize,
+}
+
+impl Columns {
+    fn all(piece: &'static str, width: usize) -> Self {
+        Self { piece, from: 0, stride: width, width }
+    }
+
+    /// Block `block` of `blocks` of `width` columns each.
+    fn block(piece: &'static str, width: usize, (block, blocks): (usize, usize)) -> Self {
+        Self { piece, from: block * width, stride: blocks * width, width }
+    }
+}
+
+/// One product of the parameters' gradient: `out [a.width, b.width] = a^T b`, or column sums of `a` where there is no `b`.
 pub(super) struct Product {
-    pub(super) a: &'static str,
-    a_width: usize,
+    pub(super) a: Columns,
     pub(super) b: Factor,
     out: usize,
 }
 
 pub(super) enum Factor {
     Ones,
-    Arena(&'static str, usize),
-    Batch(&'static str, usize),
+    Arena(Columns),
+    Batch(Columns),
 }
 
 pub(super) fn products(model: &Model, network: &DeviceNetwork) -> Vec<Product> {
@@ -232,26 +251,34 @@ pub(super) fn products(model: &Model, network: &DeviceNetwork) -> Vec<Product> {
     let [_, h1, h2, out] = network.sizes;
     let place = |tensor: &str| network.place(tensor).start;
     let inputs = network.layout.entries();
+    let (d_out, d_second) = (Columns::all(names.d_out, out), Columns::all(names.d_second, h2));
+    let second = Factor::Arena(Columns::all(names.second, h2));
     let mut products = vec![
-        Product { a: names.d_out, a_width: out, b: Factor::Arena(names.second, h2), out: place("head.weight") },
-        Product { a: names.d_out, a_width: out, b: Factor::Ones, out: place("head.bias") },
-        Product { a: names.d_second, a_width: h2, b: Factor::Arena(names.first, h1), out: place("hidden.weight") },
-        Product { a: names.d_second, a_width: h2, b: Factor::Ones, out: place("hidden.bias") },
-        Product { a: names.d_first, a_width: h1, b: Factor::Ones, out: place("torso.bias") },
-        Product {
-            a: names.d_first,
-            a_width: h1,
-            b: Factor::Batch("states", model.observation),
-            out: inputs[0].range.start,
-        },
+        Product { a: d_out, b: second, out: place("head.weight") },
+        Product { a: d_out, b: Factor::Ones, out: place("head.bias") },
+        Product { a: d_second, b: Factor::Ones, out: place("hidden.bias") },
     ];
-    if critic {
-        let b = Factor::Arena("seen_taken", model.action);
-        products.push(Product { a: names.d_first, a_width: h1, b, out: inputs[1].range.start });
-    }
-    if model.normalises() {
-        for (a, tensor) in [(names.d_scale, "torso.scale"), (names.d_shift, "torso.shift")] {
-            products.push(Product { a, a_width: h1, b: Factor::Ones, out: place(tensor) });
+    let tensors = [
+        ["hidden.weight", "torso.bias", "torso.scale", "torso.shift"],
+        ["branch.hidden", "branch.torso.bias", "branch.torso.scale", "branch.torso.shift"],
+    ];
+    for (torso, [hidden, bias, scale, shift]) in tensors.into_iter().enumerate().take(model.torsos()) {
+        let of = |piece| Columns::block(piece, h1, (torso, model.torsos()));
+        let d_first = of(names.d_first);
+        products.push(Product { a: d_second, b: Factor::Arena(of(names.first)), out: place(hidden) });
+        products.push(Product { a: d_first, b: Factor::Ones, out: place(bias) });
+        let main = model.observation - model.part;
+        let (from, width) = if torso == 0 { (0, main) } else { (main, model.part) };
+        let states = Columns { piece: "states", from, stride: model.observation, width };
+        let first = if torso == 0 { inputs[0].range.start } else { place("branch.observation") };
+        products.push(Product { a: d_first, b: Factor::Batch(states), out: first });
+        if critic && torso == 0 {
+            let b = Factor::Arena(Columns::all("seen_taken", model.action));
+            products.push(Product { a: d_first, b, out: inputs[1].range.start });
+        }
+        if model.normalises() {
+            products.push(Product { a: of(names.d_scale), b: Factor::Ones, out: place(scale) });
+            products.push(Product { a: of(names.d_shift), b: Factor::Ones, out: place(shift) });
         }
     }
     products
@@ -261,12 +288,12 @@ impl Product {
     fn b_columns(&self) -> usize {
         match self.b {
             Factor::Ones => 1,
-            Factor::Arena(_, width) | Factor::Batch(_, width) => width,
+            Factor::Arena(columns) | Factor::Batch(columns) => columns.width,
         }
     }
 
     fn tiles(&self) -> usize {
-        self.a_width.div_ceil(TILE) * self.b_columns().div_ceil(TILE)
+        self.a.width.div_ceil(TILE) * self.b_columns().div_ceil(TILE)
     }
 }
 
@@ -281,15 +308,18 @@ pub(super) fn tables(model: &Model, list: &LaunchList) -> Vec<(&'static str, Vec
     for (names, network) in NAMES.iter().zip(&model.networks) {
         let mut tiles = Vec::new();
         for product in products(model, network) {
-            let (b, width, in_batch) = match product.b {
-                Factor::Ones => (0, 0, 0),
-                Factor::Arena(name, width) => (at(name), width, 0),
-                Factor::Batch(name, width) => (list.batch.get(name).at, width, 1),
+            let (b, stride, width, in_batch) = match product.b {
+                Factor::Ones => (0, 0, 0, 0),
+                Factor::Arena(columns) => (at(columns.piece) + columns.from, columns.stride, columns.width, 0),
+                Factor::Batch(columns) => {
+                    (list.batch.get(columns.piece).at + columns.from, columns.stride, columns.width, 1)
+                }
             };
-            for a_from in (0..product.a_width).step_by(TILE) {
+            let Columns { piece, from, stride: a_stride, width: a_width } = product.a;
+            for a_from in (0..a_width).step_by(TILE) {
                 for b_from in (0..product.b_columns()).step_by(TILE) {
-                    let out = at(names.gradient) + product.out;
-                    let entry = [at(product.a), product.a_width, a_from, b, width, b_from, out, in_batch];
+                    let (a, out) = (at(piece) + from, at(names.gradient) + product.out);
+                    let entry = [a, a_stride, a_width, a_from, b, stride, width, b_from, out, in_batch];
                     tiles.extend(entry.map(|word| word as u32));
                 }
             }

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     Algorithm, Covariance, GaussianHead, KlSplit, Layout, LearnerConfig, NetsError, NetworkConfig, PolicyKind,
-    Precision, TemperatureMode, Torso, learner::InitialNetworks,
+    Precision, TemperatureMode, Torso, layout::Entry, learner::InitialNetworks,
 };
 
 /// Rows of sampled actions that a warp values at once: of the usual 256 states with 20 samples, about a block for each
@@ -57,6 +57,25 @@ pub(super) fn every_kernel() -> impl Iterator<Item = &'static str> {
     KERNELS.into_iter().chain(TOGETHER).chain(CEILINGS)
 }
 
+/// The first word of the settings in the control block, behind what kernels/prelude.cu names.
+pub(super) const SETTINGS: usize = 16;
+
+/// A setting that a run has for itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Setting {
+    Real(f32),
+    Whole(u32),
+}
+
+impl Setting {
+    pub(super) fn word(self) -> u32 {
+        match self {
+            Self::Real(value) => value.to_bits(),
+            Self::Whole(value) => value,
+        }
+    }
+}
+
 /// A network's place on the device.
 #[derive(Clone, Debug)]
 pub struct DeviceNetwork {
@@ -70,11 +89,14 @@ pub struct DeviceNetwork {
     pub sizes: [usize; 4],
 }
 
-/// Sizes and settings of a learner with a Gaussian policy, which the kernels are compiled for.
+/// Sizes and settings of a learner with a Gaussian policy. The kernels are compiled for all but numbers that runs of one population
+/// may differ in: KL bounds, learning rates, discount, lambda, clip and target period.
 #[derive(Clone, Debug)]
 pub struct Model {
     /// Numbers of an observation.
     pub observation: usize,
+    /// How many of them, the last, have a torso of their own: none in networks of one torso.
+    pub part: usize,
     /// Dimensions of an action.
     pub action: usize,
     /// Actions sampled per state.
@@ -107,8 +129,10 @@ impl Model {
         duals.extend((!joint).then_some(config.initial_alpha_covariance));
         let [p1, p2] = network.policy_hidden;
         let [c1, c2] = network.critic_hidden;
+        let branch = policy.0.entries().iter().find(|entry| entry.name == "branch.observation");
         Ok(Self {
             observation,
+            part: branch.map_or(0, |entry| entry.shape[1]),
             action,
             samples: config.action_samples,
             factor: head.factor_len(),
@@ -141,6 +165,18 @@ impl Model {
         self.torso == Torso::LayerNorm
     }
 
+    /// Torsos of each network.
+    #[must_use]
+    pub fn torsos(&self) -> usize {
+        1 + usize::from(self.part > 0)
+    }
+
+    /// Numbers of a state's row that the target critic's values begin from: kernels/values.cu.
+    pub(super) fn base_width(&self) -> usize {
+        let [_, first, second, _] = self.networks[1].sizes;
+        first + if self.part > 0 { second } else { 0 }
+    }
+
     /// Numbers of the head's raw row.
     #[must_use]
     pub fn raw(&self) -> usize {
@@ -162,7 +198,7 @@ impl Model {
     }
 
     /// Words of shared memory that a warp of each kernel needs, by the name of the macro.
-    pub(super) fn shared(&self) -> [(&'static str, usize); 5] {
+    pub(super) fn shared(&self) -> [(&'static str, usize); 6] {
         let (n, m, raw) = (self.action, self.samples, self.raw());
         let widest = |network: &DeviceNetwork| network.sizes.into_iter().max().unwrap_or(0);
         let [policy, critic] = self.networks.each_ref().map(widest);
@@ -171,8 +207,28 @@ impl Model {
             ("POLICY_WIDEST", policy),
             ("CRITIC_WIDEST", critic),
             ("ACT_SHARED", policy + 2 * raw + m * n),
+            ("STATES_SHARED", self.observation.max(if self.part > 0 { self.networks[1].sizes[1] } else { 0 })),
             ("VALUES_SHARED", VALUE_ROWS * n.max(self.networks[1].sizes[1])),
             ("IMPROVE_SHARED", raw + 4 * n + 3 * self.factor + m + dense),
+        ]
+    }
+
+    /// What runs of one population may differ in, in the order in which it stands in the control block from [`SETTINGS`] on: the
+    /// kernels are compiled for its place and not for its value.
+    pub(super) fn settings(&self) -> [(&'static str, Setting); 11] {
+        let config = &self.config;
+        [
+            ("DISCOUNT", Setting::Real(config.discount)),
+            ("RETRACE_LAMBDA", Setting::Real(config.retrace_lambda)),
+            ("EPSILON", Setting::Real(config.epsilon)),
+            ("EPSILON_MEAN", Setting::Real(config.epsilon_mean)),
+            ("EPSILON_COVARIANCE", Setting::Real(config.epsilon_covariance)),
+            ("EPSILON_JOINT", Setting::Real(config.epsilon_joint)),
+            ("GRADIENT_CLIP", Setting::Real(config.gradient_clip)),
+            ("POLICY_LEARNING_RATE", Setting::Real(config.policy_learning_rate)),
+            ("CRITIC_LEARNING_RATE", Setting::Real(config.critic_learning_rate)),
+            ("DUAL_RATE", Setting::Real(config.dual_learning_rate)),
+            ("TARGET_PERIOD", Setting::Whole(config.target_period as u32)),
         ]
     }
 
@@ -183,11 +239,9 @@ impl Model {
         let whole = |text: &mut String, name: &str, value: usize| {
             let _ = writeln!(text, "#define {name} {value}");
         };
-        // Bits, so that the device's numbers are the host's.
-        let real = |text: &mut String, name: &str, value: f32| {
-            let _ = writeln!(text, "#define {name} (__uint_as_float({:#010x}u))", value.to_bits());
-        };
         whole(&mut text, "OBSERVATION", self.observation);
+        whole(&mut text, "PART", self.part);
+        whole(&mut text, "BASE_WIDTH", self.base_width());
         whole(&mut text, "ACTIONS", self.action);
         whole(&mut text, "SAMPLES", self.samples);
         whole(&mut text, "FULL_COVARIANCE", usize::from(self.full));
@@ -198,23 +252,14 @@ impl Model {
         let joint = config.algorithm == Algorithm::MpoJointKl;
         whole(&mut text, "JOINT", usize::from(joint));
         whole(&mut text, "EXACT_SPLIT", usize::from(joint || config.kl_split == KlSplit::Exact));
-        whole(&mut text, "TARGET_PERIOD", config.target_period as usize);
         let (scale, squash) = self.head.constants();
-        for (name, value) in [
-            ("HEAD_SCALE", scale),
-            ("HEAD_SQUASH", squash),
-            ("DISCOUNT", config.discount),
-            ("RETRACE_LAMBDA", config.retrace_lambda),
-            ("EPSILON", config.epsilon),
-            ("EPSILON_MEAN", config.epsilon_mean),
-            ("EPSILON_COVARIANCE", config.epsilon_covariance),
-            ("EPSILON_JOINT", config.epsilon_joint),
-            ("GRADIENT_CLIP", config.gradient_clip),
-            ("POLICY_LEARNING_RATE", config.policy_learning_rate),
-            ("CRITIC_LEARNING_RATE", config.critic_learning_rate),
-            ("DUAL_RATE", config.dual_learning_rate),
-        ] {
-            real(&mut text, name, value);
+        // Bits, so that the device's numbers are the host's.
+        for (name, value) in [("HEAD_SCALE", scale), ("HEAD_SQUASH", squash)] {
+            let _ = writeln!(text, "#define {name} (__uint_as_float({:#010x}u))", value.to_bits());
+        }
+        for (place, (name, setting)) in self.settings().iter().enumerate() {
+            let (open, close) = if matches!(setting, Setting::Real(_)) { ("number(", ")") } else { ("", "") };
+            let _ = writeln!(text, "#define {name} ({open}control[{}]{close})", SETTINGS + place);
         }
         for (prefix, network) in ["POLICY", "CRITIC"].iter().zip(&self.networks) {
             whole(&mut text, &format!("{prefix}_1"), network.sizes[1]);
@@ -229,6 +274,16 @@ impl Model {
                 ("HEAD_BIAS", "head.bias"),
             ] {
                 whole(&mut text, &format!("{prefix}_{name}"), network.place(tensor).start);
+            }
+            for (name, tensor) in [
+                ("BRANCH", "branch.observation"),
+                ("BRANCH_BIAS", "branch.torso.bias"),
+                ("BRANCH_SCALE", "branch.torso.scale"),
+                ("BRANCH_SHIFT", "branch.torso.shift"),
+                ("BRANCH_SECOND", "branch.hidden"),
+            ] {
+                let place = if self.part > 0 { network.place(tensor).start } else { 0 };
+                whole(&mut text, &format!("{prefix}_{name}"), place);
             }
         }
         whole(&mut text, "CRITIC_ACTION", self.networks[1].layout.entries()[1].range.start);
@@ -248,13 +303,14 @@ impl Model {
 }
 
 impl DeviceNetwork {
-    /// The places of the tensor of this name.
+    /// The places of the tensor of this name, in a network of two torsos without its `main.`.
     ///
     /// # Panics
     /// If there is none.
     #[must_use]
     pub fn place(&self, tensor: &str) -> std::ops::Range<usize> {
-        let entry = self.layout.entries().iter().find(|entry| entry.name == tensor);
+        let name = |entry: &Entry| entry.name.strip_prefix("main.").unwrap_or(&entry.name) == tensor;
+        let entry = self.layout.entries().iter().find(|entry| name(entry));
         entry.unwrap_or_else(|| panic!("the {} has no {tensor}", self.name)).range.clone()
     }
 

@@ -123,8 +123,8 @@ impl Population {
     /// each needs a thread of its own.
     ///
     /// # Errors
-    /// [`NetsError::Device`] when the device cannot be opened, all places are taken, or the others' settings differ in more than
-    /// initial parameters.
+    /// [`NetsError::Device`] when the device cannot be opened, all places are taken, or the others' kernels are not this learner's:
+    /// their networks, kind of learner or number of samples differ.
     pub fn join(&self, model: Model, seed: u64) -> Result<DeviceLearner, NetsError> {
         let mut room = self.shared.lock();
         let Some(run) = room.members.iter().position(|member| !member.alive) else {
@@ -146,7 +146,7 @@ impl Population {
         let launches = room.launches;
         let hall = room.hall()?;
         if hall.source != source {
-            return Err(failed("the runs of a population must share all settings but the seed".to_owned()));
+            return Err(failed("the runs of a population must share networks, kind of learner and samples".to_owned()));
         }
         let words = state::initial(&model, &hall.program, seed, launches);
         let at = run * hall.program.list.arena.len();

@@ -2,7 +2,7 @@
 
 use super::{
     memory::{CONTROL, NAMES, STATS},
-    model::Model,
+    model::{Model, SETTINGS},
     update::Program,
 };
 use crate::{
@@ -57,6 +57,9 @@ pub(super) fn initial(model: &Model, program: &Program, seed: u64, launches: u64
     let mut words = vec![0; program.persistent];
     Control(&mut words).set_launches(launches);
     Control(&mut words).set_wide(KEY, seed);
+    for (word, (_, setting)) in words[SETTINGS..CONTROL].iter_mut().zip(model.settings()) {
+        *word = setting.word();
+    }
     put(program, &mut words, "duals", &model.duals);
     for (names, network) in NAMES.iter().zip(&model.networks) {
         let turned = network.turn(&network.initial, false);

@@ -119,7 +119,7 @@ fn launches(model: &Model, capacity: Capacity, together: bool, list: &mut Launch
 fn evaluate(make: &Maker<'_>, t: usize, s: usize, list: &mut LaunchList) {
     let model = make.model;
     let text = "control batch.head batch.states critic.target +base";
-    list.push(make.rows("value_states", s, model.observation, text, &[]));
+    list.push(make.rows("value_states", s, make.words("STATES_SHARED"), text, &[]));
     let text =
         "control batch.head batch.states batch.taken batch.log_probs policy.target +mean +factor +actions +log_rho";
     list.push(make.rows("act", s, make.words("ACT_SHARED"), text, &[]));
@@ -145,9 +145,9 @@ fn gradients(make: &Maker<'_>, list: &mut LaunchList) {
         let text = (names.gradients_arguments, &[][..]);
         let mut launch = make.blocks("gradients", tiles, WIDE_THREADS, 2 * TILE * TILE, text);
         for product in products(make.model, network) {
-            launch.reads.push(product.a);
-            if let Factor::Arena(name, _) = product.b {
-                launch.reads.push(name);
+            launch.reads.push(product.a.piece);
+            if let Factor::Arena(columns) = product.b {
+                launch.reads.push(columns.piece);
             }
         }
         launch.writes.push(names.gradient);

@@ -168,7 +168,7 @@ impl Evaluation {
         if self.evaluated == Evaluated::TargetMean {
             self.actions.copy_from_slice(&self.mean);
         } else {
-            noise.fill(&mut self.noise);
+            noise.fill_on(&critic.threads, &mut self.noise);
             let policy = Gaussian::new(self.head.covariance(), self.head.action(), &self.mean, &self.factor);
             policy.sample(&self.noise, &mut self.actions, &mut self.workspace);
         }

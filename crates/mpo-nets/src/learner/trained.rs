@@ -195,6 +195,8 @@ pub(super) struct Trained<N: StateNetwork = Network> {
     pub(super) gradient: Vec<f32>,
     adam: Adam,
     pub(super) activations: N::Activations,
+    /// Those of the activations.
+    pub(super) threads: Threads,
 }
 
 /// What a checkpoint holds of a network.
@@ -276,6 +278,7 @@ impl<N: StateNetwork> Trained<N> {
             gradient: vec![0.0; parameters.len()],
             adam: Adam::new(parameters.len(), learning_rate),
             activations: N::activations(threads),
+            threads: threads.clone(),
             layout,
             parameters,
         }
@@ -304,7 +307,7 @@ impl<N: StateNetwork> Trained<N> {
 
     /// One step of the optimiser along the clipped gradient.
     pub(super) fn step(&mut self, norm: Norm) {
-        self.adam.update(&mut self.parameters, &self.gradient, norm.factor);
+        self.adam.update_on(&self.threads, &mut self.parameters, &self.gradient, norm.factor);
     }
 
     /// The target becomes the online network.

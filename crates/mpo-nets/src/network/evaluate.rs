@@ -13,16 +13,20 @@ const TILE_ROWS: usize = 14;
 /// Fewer actions per state than this make a product of their own too small: the state's part is copied instead.
 const LEAST_SAMPLES: usize = 4;
 
-/// A thread's states, and where their values and activations go.
+/// States with their actions, and where the values go.
 struct Part<'a> {
     states: &'a [f32],
     actions: &'a [f32],
+    out: &'a mut [f32],
+}
+
+/// A thread's activations of a chunk.
+struct Chunk<'a> {
     shared: &'a mut [f32],
     joined: &'a mut [f32],
     first: &'a mut [f32],
     second: &'a mut [f32],
     half: &'a mut [u16],
-    out: &'a mut [f32],
 }
 
 /// The parameters of an evaluation, as its layers read them.
@@ -98,37 +102,45 @@ impl Network {
         let count = states.len() / n_state;
         let mut out = &mut out[..count * samples];
         let Activations { threads, scratch, .. } = activations;
-        let parts = Activations::parts(threads, scratch, count * samples).min(count.max(1));
+        let workers = Activations::parts(threads, scratch, count * samples).min(count.max(1));
         let chunk = states_per_chunk(samples);
         let (second_len, half_len) = match judge.half {
             Some(half) => (half.second.out_len(chunk * samples), half.second.scratch_len(chunk * samples)),
             None => (chunk * samples * h2, 0),
         };
-        let mut tasks = [const { None }; MOST];
-        for (part, (task, scratch)) in tasks.iter_mut().zip(scratch.iter_mut()).enumerate().take(parts) {
-            let (from, to) = (part_start(count, part, parts), part_start(count, part + 1, parts));
+        let mut chunks = [const { None }; MOST];
+        for (slot, scratch) in chunks.iter_mut().zip(scratch.iter_mut()).take(workers) {
             let Scratch { first, second, shared, joined, half, .. } = scratch;
             if half.len() < half_len {
                 half.resize(half_len, 0);
             }
-            *task = Some(Part {
-                states: &states[from * n_state..to * n_state],
-                actions: &actions[from * samples * n_action..to * samples * n_action],
+            *slot = Some(Chunk {
                 shared: lend(shared, chunk * h1),
                 joined: lend(joined, (self.branches.len() - 1) * chunk * h2),
                 first: lend(first, chunk * samples * h1),
                 second: lend(second, second_len),
                 half: &mut half[..half_len],
+            });
+        }
+        // Whole chunks, so that no thread computes a tile that is not full for want of states.
+        let (whole, parts) = (count.div_ceil(chunk), if workers == 1 { 1 } else { MOST });
+        let mut tasks = [const { None }; MOST];
+        for (part, task) in tasks.iter_mut().enumerate().take(parts) {
+            let [from, to] = [part, part + 1].map(|part| (part_start(whole, part, parts) * chunk).min(count));
+            *task = Some(Part {
+                states: &states[from * n_state..to * n_state],
+                actions: &actions[from * samples * n_action..to * samples * n_action],
                 out: take(&mut out, (to - from) * samples),
             });
         }
-        threads.each(&mut tasks[..parts], |task| {
-            let Some(part) = task else { return };
-            self.evaluate_part(judge, samples, part);
+        threads.share(&mut chunks[..workers], &mut tasks[..parts], |chunk, task| {
+            if let (Some(chunk), Some(part)) = (chunk, task) {
+                self.evaluate_part(judge, samples, chunk, part);
+            }
         });
     }
 
-    fn evaluate_part(&self, judge: Judge<'_>, samples: usize, part: &mut Part<'_>) {
+    fn evaluate_part(&self, judge: Judge<'_>, samples: usize, room: &mut Chunk<'_>, part: &mut Part<'_>) {
         let Judge { parameters: p, weights, half } = judge;
         let [h1, h2] = self.hidden;
         let [n_state, n_action] = [self.rows[0], self.rows[1]];
@@ -140,14 +152,14 @@ impl Network {
             .zip(part.out.chunks_mut(chunk * samples));
         for ((states, actions), out) in chunks {
             let (count, rows) = (states.len() / n_state, out.len());
-            let joined = self.join_states(p, weights, (states, count), part.shared, part.joined);
+            let joined = self.join_states(p, weights, (states, count), room.shared, room.joined);
             let main = &self.branches[0];
-            let shared = &mut part.shared[..count * h1];
+            let shared = &mut room.shared[..count * h1];
             let bias = Start::Row(&p[main.bias.clone()]);
             let states = main.weights[0].part(states, n_state, 0, count);
             matmul(shared, states, Factor::Packed(weights.first[0][0]), bias);
 
-            let first = &mut part.first[..rows * h1];
+            let first = &mut room.first[..rows * h1];
             let action_weight = Factor::Packed(weights.first[0][1]);
             if samples < LEAST_SAMPLES {
                 repeat_rows(shared, h1, samples, first);
@@ -163,11 +175,11 @@ impl Network {
             }
             self.activate(p, main, first);
             if let Some(half) = half {
-                half.second.product(first, rows, part.half, part.second);
-                elu_dot(&part.second[..rows * half.head.len()], &half.head, p[self.head_bias.start], out);
+                half.second.product(first, rows, room.half, room.second);
+                elu_dot(&room.second[..rows * half.head.len()], &half.head, p[self.head_bias.start], out);
                 continue;
             }
-            let second = &mut part.second[..rows * h2];
+            let second = &mut room.second[..rows * h2];
             let from = match joined {
                 None => Start::Row(&p[self.second_bias.clone()]),
                 Some(joined) => {

@@ -84,11 +84,17 @@ impl Case {
         case
     }
 
+    /// The last 8 of 20 numbers with a torso of their own, for policies of either covariance.
+    pub(crate) fn two_torsos() -> Self {
+        Self { observation: 20, action: 4, ..Self::small() }
+    }
+
     pub(crate) fn networks(&self, seed: u64) -> InitialNetworks {
         let (network, config) = (&self.network, &self.config);
         let made = match (self.observation, self.action) {
             (3, 1) => networks_for!(3, 1, network, config, seed),
             (15, 4) => networks_for!(15, 4, network, config, seed),
+            (20, 4) => networks_for!(12 + 8, 4, network, config, seed),
             (24, 6) => networks_for!(24, 6, network, config, seed),
             (67, 21) => networks_for!(67, 21, network, config, seed),
             other => panic!("no networks of {other:?} in these tests"),

@@ -106,10 +106,10 @@ fn clipped(case: &Case, actions: &[f32]) -> Vec<f32> {
 }
 
 /// The settings whose kernels differ.
-fn cases() -> [Case; 3] {
+fn cases() -> [Case; 4] {
     let mut decoupled = Case::full();
     decoupled.config.kl_split = KlSplit::Decoupled;
-    [Case::small(), Case::full(), decoupled]
+    [Case::small(), Case::full(), decoupled, Case::two_torsos()]
 }
 
 // Sums of at most some hundred terms in another order, through two layers: a few times their number in the last bits.
@@ -242,8 +242,11 @@ fn forward_and_backward_and_gradients_are_the_networks() {
                 let mut found = probe.piece(&format!("{name}.gradient"), gradient.len());
                 if torso == mpo_nets::Torso::Plain {
                     // Scale and shift have no part in such a network, and no kernel writes their gradients.
-                    let unused = probe.model.networks[usize::from(name == "critic")].place("torso.scale");
-                    assert!(found[unused].iter().all(|g| g.to_bits() == 0));
+                    let network = &probe.model.networks[usize::from(name == "critic")];
+                    let second = (probe.model.torsos() == 2).then(|| network.place("branch.torso.scale"));
+                    for unused in [network.place("torso.scale")].into_iter().chain(second) {
+                        assert!(found[unused].iter().all(|g| g.to_bits() == 0));
+                    }
                 }
                 for entry in probe.model.networks[usize::from(name == "critic")].layout.entries() {
                     let apart = distance(&found[entry.range.clone()], &gradient[entry.range.clone()]);

@@ -87,6 +87,15 @@ fn one_update_with_a_full_covariance_agrees_in_both_splits() {
 }
 
 #[test]
+fn one_update_of_networks_of_two_torsos_agrees() {
+    let mut case = Case::two_torsos();
+    one_update_agrees(&case, 9);
+    case.network.torso = Torso::Plain;
+    case.network.covariance = Covariance::Full;
+    one_update_agrees(&case, 6);
+}
+
+#[test]
 fn one_update_of_the_humanoids_networks_agrees() {
     let mut case = Case { observation: 67, action: 21, ..Case::small() };
     case.network.policy_hidden = [200, 200];

@@ -111,6 +111,7 @@ fn agrees(case: &Case, updates: u64, tolerance: f64) {
 fn two_workers_on_devices_make_the_update_of_two_on_the_cpu() {
     agrees(&Case::small(), 1, 1e-4);
     agrees(&Case::full(), 1, 1e-4);
+    agrees(&Case::two_torsos(), 1, 1e-4);
 }
 
 #[test]

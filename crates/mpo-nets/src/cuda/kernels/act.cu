@@ -6,12 +6,22 @@
 __device__ inline void policy_row(const float* w, float* x, float* raw) {
     float first[1][COLUMNS(POLICY_1)];
     spread<1, POLICY_1>(first, w + POLICY_BIAS);
-    add_product<1, OBSERVATION, POLICY_1>(first, x, w);
+    add_product<1, MAIN, POLICY_1>(first, x, w);
     torso<1, POLICY_1, false>(first, w + POLICY_SCALE, w + POLICY_SHIFT, 0, 0);
+#if PART
+    float beside[1][COLUMNS(POLICY_1)];
+    spread<1, POLICY_1>(beside, w + POLICY_BRANCH_BIAS);
+    add_product<1, PART, POLICY_1>(beside, x + MAIN, w + POLICY_BRANCH);
+    torso<1, POLICY_1, false>(beside, w + POLICY_BRANCH_SCALE, w + POLICY_BRANCH_SHIFT, 0, 0);
+#endif
     share<1, POLICY_1>(first, x);
     float second[1][COLUMNS(POLICY_2)];
     spread<1, POLICY_2>(second, w + POLICY_SECOND_BIAS);
     add_product<1, POLICY_1, POLICY_2>(second, x, w + POLICY_SECOND);
+#if PART
+    share<1, POLICY_1>(beside, x);
+    add_product<1, POLICY_1, POLICY_2>(second, x, w + POLICY_BRANCH_SECOND);
+#endif
     elu_rows<1, POLICY_2>(second);
     share<1, POLICY_2>(second, x);
     float out[1][COLUMNS(RAW)];

@@ -2,15 +2,17 @@
 // The oracle is Network::forward.
 
 struct PolicyNet {
-    enum { INPUT = OBSERVATION, H1 = POLICY_1, H2 = POLICY_2, OUT = RAW, BIAS = POLICY_BIAS, SCALE = POLICY_SCALE,
+    enum { INPUT = MAIN, H1 = POLICY_1, H2 = POLICY_2, OUT = RAW, BIAS = POLICY_BIAS, SCALE = POLICY_SCALE,
            SHIFT = POLICY_SHIFT, SECOND = POLICY_SECOND, SECOND_BIAS = POLICY_SECOND_BIAS, HEAD = POLICY_HEAD,
-           HEAD_BIAS = POLICY_HEAD_BIAS, WIDEST = POLICY_WIDEST };
+           HEAD_BIAS = POLICY_HEAD_BIAS, WIDEST = POLICY_WIDEST, BRANCH = POLICY_BRANCH, BRANCH_BIAS = POLICY_BRANCH_BIAS,
+           BRANCH_SCALE = POLICY_BRANCH_SCALE, BRANCH_SHIFT = POLICY_BRANCH_SHIFT, BRANCH_SECOND = POLICY_BRANCH_SECOND };
 };
 
 struct CriticNet {
-    enum { INPUT = OBSERVATION + ACTIONS, H1 = CRITIC_1, H2 = CRITIC_2, OUT = 1, BIAS = CRITIC_BIAS, SCALE = CRITIC_SCALE,
+    enum { INPUT = MAIN + ACTIONS, H1 = CRITIC_1, H2 = CRITIC_2, OUT = 1, BIAS = CRITIC_BIAS, SCALE = CRITIC_SCALE,
            SHIFT = CRITIC_SHIFT, SECOND = CRITIC_SECOND, SECOND_BIAS = CRITIC_SECOND_BIAS, HEAD = CRITIC_HEAD,
-           HEAD_BIAS = CRITIC_HEAD_BIAS, WIDEST = CRITIC_WIDEST };
+           HEAD_BIAS = CRITIC_HEAD_BIAS, WIDEST = CRITIC_WIDEST, BRANCH = CRITIC_BRANCH, BRANCH_BIAS = CRITIC_BRANCH_BIAS,
+           BRANCH_SCALE = CRITIC_BRANCH_SCALE, BRANCH_SHIFT = CRITIC_BRANCH_SHIFT, BRANCH_SECOND = CRITIC_BRANCH_SECOND };
 };
 
 template <int N>
@@ -22,23 +24,42 @@ __device__ inline void keep(bool inside, const float (&acc)[1][COLUMNS(N)], floa
     }
 }
 
-// `x` [widest] in shared memory holds the row's input and is overwritten.
+// One torso of a row, the `K`-th, kept for the way back: `acc` holds its first layer before the activation.
+template <class N, int K>
+__device__ inline void forward_torso(bool inside, unsigned row, float (&acc)[1][COLUMNS(N::H1)], const float* scale,
+                                     const float* shift, float* first, float* normal, float* inverse) {
+    float kept[1][COLUMNS(N::H1)], narrow[1];
+    unsigned at = row * TORSOS + K;
+    torso<1, N::H1, true>(acc, scale, shift, kept, narrow);
+    keep<N::H1>(inside, acc, first + at * N::H1);
+#if LAYER_NORM
+    keep<N::H1>(inside, kept, normal + at * N::H1);
+    if (inside && LANE == 0) inverse[at] = narrow[0];
+#endif
+}
+
+// `x` [widest] in shared memory holds the row's input, what the second torso sees last, and is overwritten.
 template <class N>
 __device__ inline void forward_row(bool inside, unsigned row, float* x, const float* w, float* first, float* normal,
                                    float* inverse, float* second, float* out) {
-    float acc[1][COLUMNS(N::H1)], kept[1][COLUMNS(N::H1)], narrow[1];
+    float acc[1][COLUMNS(N::H1)];
     spread<1, N::H1>(acc, w + N::BIAS);
     add_product<1, N::INPUT, N::H1>(acc, x, w);
-    torso<1, N::H1, true>(acc, w + N::SCALE, w + N::SHIFT, kept, narrow);
-    keep<N::H1>(inside, acc, first + row * N::H1);
-#if LAYER_NORM
-    keep<N::H1>(inside, kept, normal + row * N::H1);
-    if (inside && LANE == 0) inverse[row] = narrow[0];
+    forward_torso<N, 0>(inside, row, acc, w + N::SCALE, w + N::SHIFT, first, normal, inverse);
+#if PART
+    float beside[1][COLUMNS(N::H1)];
+    spread<1, N::H1>(beside, w + N::BRANCH_BIAS);
+    add_product<1, PART, N::H1>(beside, x + N::INPUT, w + N::BRANCH);
+    forward_torso<N, 1>(inside, row, beside, w + N::BRANCH_SCALE, w + N::BRANCH_SHIFT, first, normal, inverse);
 #endif
     share<1, N::H1>(acc, x);
     float next[1][COLUMNS(N::H2)];
     spread<1, N::H2>(next, w + N::SECOND_BIAS);
     add_product<1, N::H1, N::H2>(next, x, w + N::SECOND);
+#if PART
+    share<1, N::H1>(beside, x);
+    add_product<1, N::H1, N::H2>(next, x, w + N::BRANCH_SECOND);
+#endif
     elu_rows<1, N::H2>(next);
     keep<N::H2>(inside, next, second + row * N::H2);
     if (N::OUT == 1) {
@@ -107,10 +128,11 @@ extern "C" __global__ void forward_critic(const unsigned* control, const unsigne
     bool inside = row < count;
     row = inside ? row : count - 1;
     float* x = shared + WARP_INDEX * CRITIC_WIDEST;
-    for (int i = LANE; i < OBSERVATION; i += WARP) x[i] = states[row * OBSERVATION + i];
+    // Actions stand between the torsos' parts of the state.
+    for (int i = LANE; i < OBSERVATION; i += WARP) x[i < MAIN ? i : i + ACTIONS] = states[row * OBSERVATION + i];
     for (int i = LANE; i < ACTIONS; i += WARP) {
         float action = seen(taken[row * ACTIONS + i]);
-        x[OBSERVATION + i] = action;
+        x[MAIN + i] = action;
         if (inside) seen_taken[row * ACTIONS + i] = action;
     }
     __syncwarp();

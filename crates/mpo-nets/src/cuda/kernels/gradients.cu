@@ -6,10 +6,10 @@
 
 // An entry of the table: places relative to the run's first word.
 struct Tile {
-    unsigned a, a_width, a_from;     // [rows, a_width], columns from a_from
-    unsigned b, b_width, b_from;     // likewise; b_width 0 stands for ones
-    unsigned out;                    // [a_width, b_width], or [a_width]
-    unsigned in_batch;               // whether b is relative to the batch's first word instead
+    unsigned a, a_stride, a_width, a_from;  // [rows, a_width] in rows of a_stride, columns from a_from
+    unsigned b, b_stride, b_width, b_from;  // likewise; b_width 0 stands for ones
+    unsigned out;                           // [a_width, b_width], or [a_width]
+    unsigned in_batch;                      // whether b is relative to the batch's first word instead
 };
 
 extern "C" __global__ void gradients(const unsigned* control, const unsigned* head_words, float* words,
@@ -36,9 +36,9 @@ extern "C" __global__ void gradients(const unsigned* control, const unsigned* he
     for (unsigned start = 0; start < count; start += TILE) {
         for (unsigned i = WARP_INDEX; i < TILE; i += WARPS) {
             unsigned row = start + i, a_column = tile.a_from + LANE, b_column = tile.b_from + LANE;
-            a_part[i * TILE + LANE] = row < count && a_column < tile.a_width ? a[row * tile.a_width + a_column] : 0.0f;
+            a_part[i * TILE + LANE] = row < count && a_column < tile.a_width ? a[row * tile.a_stride + a_column] : 0.0f;
             float x = 0.0f;
-            if (row < count && b_column < b_columns) x = ones ? 1.0f : b[row * tile.b_width + b_column];
+            if (row < count && b_column < b_columns) x = ones ? 1.0f : b[row * tile.b_stride + b_column];
             b_part[i * TILE + LANE] = x;
         }
         __syncthreads();

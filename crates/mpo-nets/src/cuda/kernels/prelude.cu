@@ -30,6 +30,12 @@
 #define POLICY_RATE 12
 #define CRITIC_RATE 13
 #define ADAM_FLOOR 14
+// From word 16 on: the run's settings, whose names (EPSILON, DISCOUNT, ...) are macros before this text.
+
+// Torsos of each network. With two, the last PART numbers of a state have one of their own. What a row's torsos leave stands side
+// by side.
+#define TORSOS (1 + (PART > 0))
+#define MAIN (OBSERVATION - PART)
 
 // Words of a batch's head.
 #define TRANSITIONS 0

@@ -1,7 +1,8 @@
 // The target critic's values: of every state's sampled actions and of the taken ones, where an update spends most of its time.
-// The state's part of the first layer is computed once per state. The oracle is Network::evaluate_actions.
+// What does not depend on the action is computed once per state. The oracle is Network::evaluate_actions.
 
-// A warp for each state: W_s s + b, [S, CRITIC_1].
+// A warp for each state: W_s s + b of the first layer, and with two torsos what the second adds to the second layer with its
+// bias, [S, CRITIC_1 (+ CRITIC_2)].
 extern "C" __global__ void value_states(const unsigned* control, const unsigned* head_words, const float* states,
                                         const float* target, float* base, unsigned stride,
                                         unsigned batch_stride, unsigned slot) {
@@ -16,17 +17,31 @@ extern "C" __global__ void value_states(const unsigned* control, const unsigned*
     unsigned row = blockIdx.x * WARPS + WARP_INDEX;
     bool inside = row < count;
     row = inside ? row : count - 1;
-    float* x = shared + WARP_INDEX * OBSERVATION;
+    float* x = shared + WARP_INDEX * STATES_SHARED;
     for (int i = LANE; i < OBSERVATION; i += WARP) x[i] = states[row * OBSERVATION + i];
     __syncwarp();
     float acc[1][COLUMNS(CRITIC_1)];
     spread<1, CRITIC_1>(acc, target + CRITIC_BIAS);
-    add_product<1, OBSERVATION, CRITIC_1>(acc, x, target);
+    add_product<1, MAIN, CRITIC_1>(acc, x, target);
 #pragma unroll
     for (int j = 0; j < COLUMNS(CRITIC_1); j++) {
         int column = LANE + WARP * j;
-        if (inside && column < CRITIC_1) base[row * CRITIC_1 + column] = acc[0][j];
+        if (inside && column < CRITIC_1) base[row * BASE_WIDTH + column] = acc[0][j];
     }
+#if PART
+    float beside[1][COLUMNS(CRITIC_1)], joined[1][COLUMNS(CRITIC_2)];
+    spread<1, CRITIC_1>(beside, target + CRITIC_BRANCH_BIAS);
+    add_product<1, PART, CRITIC_1>(beside, x + MAIN, target + CRITIC_BRANCH);
+    torso<1, CRITIC_1, false>(beside, target + CRITIC_BRANCH_SCALE, target + CRITIC_BRANCH_SHIFT, 0, 0);
+    share<1, CRITIC_1>(beside, x);
+    spread<1, CRITIC_2>(joined, target + CRITIC_SECOND_BIAS);
+    add_product<1, CRITIC_1, CRITIC_2>(joined, x, target + CRITIC_BRANCH_SECOND);
+#pragma unroll
+    for (int j = 0; j < COLUMNS(CRITIC_2); j++) {
+        int column = LANE + WARP * j;
+        if (inside && column < CRITIC_2) base[row * BASE_WIDTH + CRITIC_1 + column] = joined[0][j];
+    }
+#endif
 }
 
 // VALUE_ROWS actions for each warp: S M sampled ones, then the T taken ones.
@@ -47,7 +62,8 @@ extern "C" __global__ void values(const unsigned* control, const unsigned* head_
     RUN(q_taken);
     unsigned start = (blockIdx.x * WARPS + WARP_INDEX) * VALUE_ROWS;
     float* x = shared + WARP_INDEX * VALUES_SHARED;
-    float first[VALUE_ROWS][COLUMNS(CRITIC_1)];
+    float first[VALUE_ROWS][COLUMNS(CRITIC_1)], second[VALUE_ROWS][COLUMNS(CRITIC_2)];
+    spread<VALUE_ROWS, CRITIC_2>(second, target + CRITIC_SECOND_BIAS);
 #pragma unroll
     for (int r = 0; r < VALUE_ROWS; r++) {
         unsigned row = start + r < count ? start + r : count - 1;
@@ -57,15 +73,20 @@ extern "C" __global__ void values(const unsigned* control, const unsigned* head_
 #pragma unroll
         for (int j = 0; j < COLUMNS(CRITIC_1); j++) {
             int column = LANE + WARP * j;
-            first[r][j] = column < CRITIC_1 ? base[state * CRITIC_1 + column] : 0.0f;
+            first[r][j] = column < CRITIC_1 ? base[state * BASE_WIDTH + column] : 0.0f;
         }
+#if PART
+#pragma unroll
+        for (int j = 0; j < COLUMNS(CRITIC_2); j++) {
+            int column = LANE + WARP * j;
+            if (column < CRITIC_2) second[r][j] = base[state * BASE_WIDTH + CRITIC_1 + column];
+        }
+#endif
     }
     __syncwarp();
     add_product<VALUE_ROWS, ACTIONS, CRITIC_1>(first, x, target + CRITIC_ACTION);
     torso<VALUE_ROWS, CRITIC_1, false>(first, target + CRITIC_SCALE, target + CRITIC_SHIFT, 0, 0);
     share<VALUE_ROWS, CRITIC_1>(first, x);
-    float second[VALUE_ROWS][COLUMNS(CRITIC_2)];
-    spread<VALUE_ROWS, CRITIC_2>(second, target + CRITIC_SECOND_BIAS);
     add_product<VALUE_ROWS, CRITIC_1, CRITIC_2>(second, x, target + CRITIC_SECOND);
 #pragma unroll
     for (int r = 0; r < VALUE_ROWS; r++) {
