@@ -111,6 +111,9 @@ pub enum Precision {
     F32,
     /// Factors rounded to bfloat16 (8 bits of mantissa), sums in single precision.
     Bf16,
+    /// Factors rounded to TF32 (11 bits of mantissa), sums in single precision: what a card's tensor cores compute. The processor rounds
+    /// alike and gains nothing by it.
+    Tf32,
 }
 
 /// The networks' architecture. Learners from pixels have use for `pixel_torso` alone, and the others none for it.

@@ -49,6 +49,12 @@ fn half(x: f64) -> f64 {
     if x.abs() > 0.0 { (x / unit).round_ties_even() * unit } else { 0.0 }
 }
 
+/// A number with eleven bits of mantissa.
+fn tf32(x: f64) -> f64 {
+    let unit = 2.0_f64.powi(x.abs().log2().floor() as i32 - 10);
+    if x.abs() > 0.0 { (x / unit).round() * unit } else { 0.0 }
+}
+
 /// The network's definition, in f64 but for what `precision` rounds, and the size of the terms that make each output: where they cancel,
 /// their rounding stays.
 fn plain(network: [usize; 6], torso: Torso, precision: Precision, p: &[f32], x: &[f32], a: &[f32]) -> Vec<(f64, f64)> {
@@ -80,8 +86,10 @@ fn plain(network: [usize; 6], torso: Torso, precision: Precision, p: &[f32], x: 
     let mut first: Vec<f64> =
         (0..h1).map(|i| dot(&wx[i * n..(i + 1) * n], &x) + dot(&wa[i * m..(i + 1) * m], &a) + b[i]).collect();
     activate(&mut first, &g, &s);
-    if precision == Precision::Bf16 {
-        first.iter_mut().chain(&mut v).for_each(|x| *x = half(*x));
+    match precision {
+        Precision::F32 => {}
+        Precision::Bf16 => first.iter_mut().chain(&mut v).for_each(|x| *x = half(*x)),
+        Precision::Tf32 => first.iter_mut().chain(&mut v).for_each(|x| *x = tf32(*x)),
     }
     let mut second: Vec<f64> = (0..h2).map(|i| dot(&v[i * h1..(i + 1) * h1], &first) + c[i]).collect();
     if let Some((w, [b, g, s], v)) = branch {
@@ -186,16 +194,17 @@ proptest! {
         if !norm || h1 > 4 { close(&one, &whole, "values"); }
     }
 
-    /// Half precision is its definition too, however it is divided.
+    /// Reduced precision is its definition too, however it is divided.
     #[test]
-    fn actions_in_half_precision_are_rounded_where_it_says_so(
-        states in 1_usize..40, samples in 1_usize..25, h1 in 5_usize..70, h2 in 1_usize..50, norm: bool, threads in 2_usize..5, seed in 0_u64..1_000_000,
+    fn actions_in_reduced_precision_are_rounded_where_it_says_so(
+        states in 1_usize..40, samples in 1_usize..25, h1 in 5_usize..70, h2 in 1_usize..50, norm: bool, half: bool, threads in 2_usize..5, seed in 0_u64..1_000_000,
     ) {
+        let precision = if half { Precision::Bf16 } else { Precision::Tf32 };
         let torso = if norm { Torso::LayerNorm } else { Torso::Plain };
         let (n, m) = (7, 3);
         let (x, a) = (draw(seed + 1, states * n), draw(seed + 2, states * samples * m));
         let (network, p) = network([n, m], 0, [h1, h2], 1, torso, seed);
-        let mut fixed = FixedParameters::with_precision(&network, &draw(seed + 9, p.len()), Precision::Bf16);
+        let mut fixed = FixedParameters::with_precision(&network, &draw(seed + 9, p.len()), precision);
         fixed.set(&network, &p);
         let run = |activations: &mut Activations| {
             let mut out = vec![f32::NAN; states * samples];
@@ -208,15 +217,16 @@ proptest! {
         for (row, &got) in one.iter().enumerate() {
             let state = row / samples;
             let (x, a) = (&x[state * n..(state + 1) * n], &a[row * m..(row + 1) * m]);
-            let (want, size) = plain([n, 0, m, h1, h2, 1], torso, Precision::Bf16, &p, x, a)[0];
+            let (want, size) = plain([n, 0, m, h1, h2, 1], torso, precision, &p, x, a)[0];
             let error = (f64::from(got) - want).abs();
             // A first unit within f32's rounding of the middle between two half numbers may be taken for the other, by 2^-7 of itself,
-            // through weights below 2.
-            prop_assert!(error <= 2.0_f64.powi(-6) * size, "{got}, {want}, terms of {size}");
+            // through weights below 2; TF32 has three bits more.
+            prop_assert!(error <= 2.0_f64.powi(if half { -6 } else { -9 }) * size, "{got}, {want}, terms of {size}");
             flipped += usize::from(error > 1e-5 * size);
         }
-        // f32 is off by some 1e-6, half numbers are 4e-3 apart: one unit in two thousand, and ten times that is allowed.
-        prop_assert!(flipped <= 2 + one.len() * h1 / 200, "{flipped} of {} rows", one.len());
+        // f32 is off by some 1e-6, half numbers are 4e-3 apart: one unit in two thousand, and ten times that is allowed. TF32's are eight
+        // times as close.
+        prop_assert!(flipped <= 2 + one.len() * h1 / if half { 200 } else { 25 }, "{flipped} of {} rows", one.len());
         // The setting does something.
         if states * samples > 20 {
             let mut single = vec![f32::NAN; states * samples];

@@ -13,6 +13,9 @@ use crate::{
 /// multiprocessor of the card that is aimed at.
 const VALUE_ROWS: usize = 6;
 
+/// The same on tensor cores: a tile's.
+const TILE_ROWS: usize = 16;
+
 /// The kernels' sources in the order in which they need each other.
 const SOURCES: [&str; 13] = [
     include_str!("kernels/prelude.cu"),
@@ -186,7 +189,13 @@ impl Model {
     /// Rows of sampled actions for each warp.
     #[must_use]
     pub fn value_rows(&self) -> usize {
-        VALUE_ROWS
+        if self.tensor_cores() { TILE_ROWS } else { VALUE_ROWS }
+    }
+
+    /// Whether the values' widest product is computed on tensor cores. Networks of two torsos have none of it, as on the processor.
+    #[must_use]
+    pub fn tensor_cores(&self) -> bool {
+        self.config.target_precision == Precision::Tf32 && self.part == 0
     }
 
     /// Floating-point operations of the matrix products of one update, as [`LearnerStep::flops`](crate::LearnerStep::flops).
@@ -208,7 +217,7 @@ impl Model {
             ("CRITIC_WIDEST", critic),
             ("ACT_SHARED", policy + 2 * raw + m * n),
             ("STATES_SHARED", self.observation.max(if self.part > 0 { self.networks[1].sizes[1] } else { 0 })),
-            ("VALUES_SHARED", VALUE_ROWS * n.max(self.networks[1].sizes[1])),
+            ("VALUES_SHARED", self.value_rows() * n.max(self.networks[1].sizes[1].next_multiple_of(8))),
             ("IMPROVE_SHARED", raw + 4 * n + 3 * self.factor + m + dense),
         ]
     }
@@ -247,7 +256,8 @@ impl Model {
         whole(&mut text, "FULL_COVARIANCE", usize::from(self.full));
         whole(&mut text, "LAYER_NORM", usize::from(self.normalises()));
         whole(&mut text, "CLIP_ACTIONS", usize::from(self.clip_actions));
-        whole(&mut text, "VALUE_ROWS", VALUE_ROWS);
+        whole(&mut text, "VALUE_ROWS", self.value_rows());
+        whole(&mut text, "TF32", usize::from(self.tensor_cores()));
         whole(&mut text, "DUALS", self.duals.len());
         let joint = config.algorithm == Algorithm::MpoJointKl;
         whole(&mut text, "JOINT", usize::from(joint));
@@ -357,7 +367,7 @@ pub fn supports(network: &NetworkConfig, config: &LearnerConfig) -> Result<(), N
         return setting("learner.epsilon_penalty", epsilon.to_string(), "left away on a CUDA device");
     }
     if config.target_precision == Precision::Bf16 {
-        return setting("learner.target_precision", "bf16".to_owned(), "\"f32\" on a CUDA device");
+        return setting("learner.target_precision", "bf16".to_owned(), "\"f32\" or \"tf32\" on a CUDA device");
     }
     if network.policy == PolicyKind::Deterministic {
         return setting("network.policy", "deterministic".to_owned(), "\"gaussian\" on a CUDA device");

@@ -17,6 +17,8 @@ use super::{
 /// Threads of blocks that are one warp for each row, few for more blocks than the card has multiprocessors.
 const ROW_THREADS: usize = 128;
 const WIDE_THREADS: usize = 256;
+/// Of blocks of tiles: few, as their rows in shared memory are many.
+const TILE_THREADS: usize = 64;
 const WARP: usize = 32;
 
 /// An update's launches, and the words of tables that are written once.
@@ -129,10 +131,11 @@ fn evaluate(make: &Maker<'_>, t: usize, s: usize, list: &mut LaunchList) {
     let text = "control batch.head batch.states batch.taken critic.turned +seen_taken +critic.first +critic.normal \
                 +critic.inverse +critic.second +critic.out";
     list.push(make.rows("forward_critic", t, make.words("CRITIC_WIDEST"), text, &[]));
-    let warps = WIDE_THREADS / WARP;
+    let threads = if model.tensor_cores() { TILE_THREADS } else { WIDE_THREADS };
+    let warps = threads / WARP;
     let blocks = (s * model.samples + t).div_ceil(warps * model.value_rows());
     let text = "control batch.head batch.taken actions critic.target base +q +q_taken";
-    list.push(make.blocks("values", blocks, WIDE_THREADS, warps * make.words("VALUES_SHARED"), (text, &[])));
+    list.push(make.blocks("values", blocks, threads, warps * make.words("VALUES_SHARED"), (text, &[])));
     let text = "control batch.head batch.starts batch.rewards batch.discounts q q_taken log_rho critic.out +v +targets \
                 +critic.d_out";
     list.push(make.blocks("retrace", 1, WIDE_THREADS, 0, (text, &[])));

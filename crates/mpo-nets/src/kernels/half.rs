@@ -1,4 +1,4 @@
-//! Rounding to bfloat16: the upper half of an `f32`, to nearest, ties to even.
+//! Rounding to bfloat16, the upper half of an `f32`, to nearest, ties to even; and to TF32, as tensor cores take their factors.
 
 use super::vectorised;
 
@@ -15,6 +15,13 @@ vectorised! {
     pub(crate) fn round_in_place(x: &mut [f32]) {
         for x in x {
             *x = f32::from_bits(u32::from(half_bits(*x)) << 16);
+        }
+    }
+
+    /// `x <- tf32(x)`: 10 bits of mantissa behind the point, to nearest, ties away from zero.
+    pub(crate) fn round_to_tf32(x: &mut [f32]) {
+        for x in x {
+            *x = f32::from_bits(x.to_bits().wrapping_add(0x1000) & 0xffff_e000);
         }
     }
 
@@ -51,9 +58,28 @@ mod tests {
         ] {
             assert_eq!(half_bits(f32::from_bits(bits)), want, "{bits:#x}");
         }
-        let mut nan = [f32::NAN, -f32::NAN, f32::INFINITY - f32::INFINITY];
-        round_in_place(&mut nan);
-        assert!(nan.iter().all(|x| x.is_nan()));
+        for round in [round_in_place, round_to_tf32] {
+            let mut nan = [f32::NAN, -f32::NAN, f32::INFINITY - f32::INFINITY];
+            round(&mut nan);
+            assert!(nan.iter().all(|x| x.is_nan()));
+        }
+    }
+
+    #[test]
+    fn tf32_is_the_nearest_and_ties_go_away_from_zero() {
+        for (bits, want) in [
+            (0x3f80_0000, 0x3f80_0000_u32), // 1
+            (0x3f80_0fff, 0x3f80_0000),     // just below the middle
+            (0x3f80_1000, 0x3f80_2000),     // the middle
+            (0xbf80_1000, 0xbf80_2000),     // the same, negative
+            (0x3f80_2fff, 0x3f80_2000),
+            (0x7f7f_ffff, 0x7f80_0000), // the largest float is nearest to infinity
+            (0x8000_0000, 0x8000_0000),
+        ] {
+            let mut x = [f32::from_bits(bits)];
+            round_to_tf32(&mut x);
+            assert_eq!(x[0].to_bits(), want, "{bits:#x}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod norm;
 mod unpack;
 
 pub(crate) use activation::{elu, elu_backward, elu_dot, relu, relu_backward};
-pub(crate) use half::{half_bits, round_in_place, round_to_half};
+pub(crate) use half::{half_bits, round_in_place, round_to_half, round_to_tf32};
 pub(crate) use norm::{Normalised, norm_tanh, norm_tanh_backward, norm_tanh_keep};
 pub(crate) use unpack::unpack;
 

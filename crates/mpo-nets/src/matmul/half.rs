@@ -1,4 +1,5 @@
-//! A layer's product in bfloat16: both factors are rounded to eight bits of mantissa, products and sums stay `f32`.
+//! A layer's product in bfloat16: both factors are rounded to eight bits of mantissa, products and sums stay `f32`. (Or in TF32, for
+//! agreement with tensor cores: the `f32` product of rounded numbers.)
 //!
 //! ```text
 //! out[r, c] = bias[c] + sum_k half(a[r, k]) half(weight[c, k])
@@ -19,7 +20,10 @@ mod tiles;
 use std::sync::OnceLock;
 
 use super::{Factor, Packed, Start, View, matmul, pack, packed_len};
-use crate::kernels::{round_in_place, round_to_half};
+use crate::{
+    Precision,
+    kernels::{round_in_place, round_to_half, round_to_tf32},
+};
 
 /// Columns of a block.
 const COLS: usize = 16;
@@ -79,6 +83,8 @@ struct Product<'a> {
 #[derive(Clone, Debug)]
 pub(crate) struct HalfLayer {
     unit: Unit,
+    /// Of the factors.
+    precision: Precision,
     inputs: usize,
     outputs: usize,
     /// Blocks of the weight; empty without a unit for them.
@@ -95,13 +101,15 @@ impl HalfLayer {
     ///
     /// # Panics
     /// If a slice is not of its shape.
-    pub(crate) fn new(weight: &[f32], bias: &[f32], inputs: usize) -> Self {
-        Self::on(Unit::all()[0], weight, bias, inputs)
+    pub(crate) fn new(precision: Precision, weight: &[f32], bias: &[f32], inputs: usize) -> Self {
+        let unit = if precision == Precision::Bf16 { Unit::all()[0] } else { Unit::Single };
+        Self::on(unit, precision, weight, bias, inputs)
     }
 
-    fn on(unit: Unit, weight: &[f32], bias: &[f32], inputs: usize) -> Self {
+    fn on(unit: Unit, precision: Precision, weight: &[f32], bias: &[f32], inputs: usize) -> Self {
         let outputs = bias.len();
-        let mut layer = Self { unit, inputs, outputs, blocks: vec![], rounded: vec![], panels: vec![], bias: vec![] };
+        let mut layer =
+            Self { unit, precision, inputs, outputs, blocks: vec![], rounded: vec![], panels: vec![], bias: vec![] };
         if unit == Unit::Single {
             layer.rounded.resize(outputs * inputs, 0.0);
             layer.panels.resize(packed_len(outputs, inputs), 0.0);
@@ -122,7 +130,7 @@ impl HalfLayer {
         self.bias[..self.outputs].copy_from_slice(bias);
         if self.unit == Unit::Single {
             self.rounded.copy_from_slice(weight);
-            round_in_place(&mut self.rounded);
+            round(self.precision, &mut self.rounded);
             pack(&self.rounded, self.outputs, self.inputs, &mut self.panels);
         } else {
             arrange(weight, self.inputs, &mut self.blocks);
@@ -153,7 +161,7 @@ impl HalfLayer {
         assert_eq!(a.len(), rows * self.inputs, "rows of a half-precision product");
         let out = &mut out[..self.out_len(rows)];
         if self.unit == Unit::Single {
-            round_in_place(a);
+            round(self.precision, a);
             let weight = Factor::Packed(Packed::new(&self.panels, self.outputs, self.inputs));
             matmul(out, View::new(a, rows, self.inputs), weight, Start::Row(&self.bias));
             return;
@@ -179,6 +187,15 @@ impl HalfLayer {
                 Unit::Single => {}
             }
         }
+    }
+}
+
+/// Rounds factors in place.
+fn round(precision: Precision, x: &mut [f32]) {
+    match precision {
+        Precision::F32 => {}
+        Precision::Bf16 => round_in_place(x),
+        Precision::Tf32 => round_to_tf32(x),
     }
 }
 
@@ -219,7 +236,7 @@ mod tests {
             let (a, weight, bias) =
                 (numbers(rows * inputs, seed), numbers(outputs * inputs, seed + 1), numbers(outputs, seed + 2));
             for &unit in Unit::all() {
-                let mut layer = HalfLayer::on(unit, &numbers(outputs * inputs, seed + 3), &numbers(outputs, 4), inputs);
+                let mut layer = HalfLayer::on(unit, Precision::Bf16, &numbers(outputs * inputs, seed + 3), &numbers(outputs, 4), inputs);
                 layer.set(&weight, &bias);
                 let mut out = vec![f32::NAN; layer.out_len(rows)];
                 // What earlier products left in the scratch must not matter.

@@ -179,9 +179,10 @@ impl FixedParameters {
     #[must_use]
     pub fn with_precision(network: &Network, parameters: &[f32], precision: Precision) -> Self {
         assert_eq!(parameters.len(), network.parameters(), "parameters of the network");
-        let half = (precision == Precision::Bf16 && network.output == 1 && network.branches.len() == 1).then(|| {
+        let half = (precision != Precision::F32 && network.output == 1 && network.branches.len() == 1).then(|| {
             let bias = &parameters[network.second_bias.clone()];
-            let second = HalfLayer::new(&parameters[network.branches[0].second.clone()], bias, network.hidden[0]);
+            let second =
+                HalfLayer::new(precision, &parameters[network.branches[0].second.clone()], bias, network.hidden[0]);
             HalfHead { head: vec![0.0; second.width()], second }
         });
         let mut fixed = Self { parameters: parameters.to_vec(), packed: Vec::new(), half };

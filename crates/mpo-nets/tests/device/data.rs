@@ -1,7 +1,8 @@
 //! Batches, learners of both kinds, and how far their states are apart.
 
 use mpo_nets::{
-    BatchView, Covariance, InitialNetworks, KlSplit, LearnerConfig, LearnerStep, NetsError, NetworkConfig, cpu_learner,
+    BatchView, Covariance, InitialNetworks, KlSplit, LearnerConfig, LearnerStep, NetsError, NetworkConfig, Precision,
+    cpu_learner,
     cuda::{Device, DeviceLearner, Emulator, Model, Pace},
     networks_for,
     noise::Noise,
@@ -87,6 +88,14 @@ impl Case {
     /// The last 8 of 20 numbers with a torso of their own, for policies of either covariance.
     pub(crate) fn two_torsos() -> Self {
         Self { observation: 20, action: 4, ..Self::small() }
+    }
+
+    /// Layers that are no whole tiles, on tensor cores.
+    pub(crate) fn tensor_cores() -> Self {
+        let mut case = Self::walker();
+        case.network.critic_hidden = [200, 200];
+        case.config.target_precision = Precision::Tf32;
+        case
     }
 
     pub(crate) fn networks(&self, seed: u64) -> InitialNetworks {

@@ -5,7 +5,7 @@ use mpo_core::{
     e_step, m_step, retrace_windows,
 };
 use mpo_nets::{
-    Activations, Adam, Covariance, FixedParameters, GaussianHead, LearnerStep, Network, clip_by_global_norm,
+    Activations, Adam, Covariance, FixedParameters, GaussianHead, LearnerStep, Network, Precision, clip_by_global_norm,
     cuda::{DeviceLearner, Model},
     noise::Noise,
 };
@@ -144,18 +144,28 @@ fn act_is_the_target_policy_its_samples_and_the_taken_actions_ratios() {
 
 #[test]
 fn values_are_the_target_critics() {
-    for probe in cases().into_iter().filter_map(Probe::new) {
+    for probe in cases().into_iter().chain([Case::tensor_cores()]).filter_map(Probe::new) {
         let (case, t) = (&probe.case, probe.transitions);
+        let precision = case.config.target_precision;
+        // Single units that lie in the middle between two numbers of TF32 may be taken for the other.
+        let tolerance = if precision == Precision::F32 { ROUNDING } else { 5e-5 };
         let (m, count) = (case.config.action_samples, probe.states.len() / case.observation);
         let actions = clipped(case, &probe.piece("actions", count * m * case.action));
         let (mut q, mut activations) = (vec![0.0; count * m], Activations::default());
         let Side { network, target, .. } = &probe.critic;
-        network.evaluate_actions(target, &probe.states, &actions, m, &mut activations, &mut q);
-        probe.check("q", &q, ROUNDING);
+        let fixed = FixedParameters::with_precision(network, target, precision);
+        network.evaluate_actions_fixed(&fixed, &probe.states, &actions, m, &mut activations, &mut q);
+        probe.check("q", &q, tolerance);
+        if precision != Precision::F32 {
+            let mut single = q.clone();
+            network.evaluate_actions(target, &probe.states, &actions, m, &mut activations, &mut single);
+            let apart = distance(&q, &single);
+            assert!(apart > tolerance, "the precision is seen: {apart:e}");
+        }
         let (states, taken) = (&probe.states[..t * case.observation], clipped(case, &probe.data.actions));
         let mut q_taken = vec![0.0; t];
-        network.evaluate_actions(target, states, &taken, 1, &mut activations, &mut q_taken);
-        probe.check("q_taken", &q_taken, ROUNDING);
+        network.evaluate_actions_fixed(&fixed, states, &taken, 1, &mut activations, &mut q_taken);
+        probe.check("q_taken", &q_taken, tolerance);
     }
 }
 

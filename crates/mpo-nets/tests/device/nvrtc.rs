@@ -18,7 +18,7 @@ fn every_kernel_compiles_without_spilling() {
         }
         Err(error) => panic!("{error}"),
     };
-    for case in [Case::walker(), Case::full(), Case::two_torsos()] {
+    for case in [Case::walker(), Case::full(), Case::two_torsos(), Case::tensor_cores()] {
         let compiled = nvrtc.compile(&case.model(0).source(), "sm_90").expect("the kernels compile");
         assert!(compiled.cubin.starts_with(b"\x7fELF"), "an image for the driver");
         for kernel in KERNELS {

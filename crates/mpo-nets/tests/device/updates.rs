@@ -96,6 +96,11 @@ fn one_update_of_networks_of_two_torsos_agrees() {
 }
 
 #[test]
+fn one_update_on_tensor_cores_agrees() {
+    one_update_agrees(&Case::tensor_cores(), 6);
+}
+
+#[test]
 fn one_update_of_the_humanoids_networks_agrees() {
     let mut case = Case { observation: 67, action: 21, ..Case::small() };
     case.network.policy_hidden = [200, 200];

@@ -48,6 +48,7 @@ struct Fibre {
     unsigned waits;  // 0 runs, 1 at the warp's barrier, 2 at the block's
     float given[2];  // in the last two shuffles: a lane may be one ahead of its neighbours
     unsigned shuffles;
+    float a[4], b[2];  // of tiles that are being multiplied
 };
 
 struct Block {
@@ -201,6 +202,25 @@ static inline float __shfl_xor_sync(unsigned, float x, int mask) {
     block.fibres[lane].given[turn] = x;
     emulation::leave(1);
     return block.fibres[lane ^ (unsigned)mask].given[turn];
+}
+
+// As kernels/prelude.cu has it.
+static inline void multiply_tiles(float (&c)[4], const float (&a)[4], const float (&b)[2]) {
+    emulation::Block& block = *emulation::here;
+    unsigned own = block.current, lane = own % emulation::WARP_THREADS;
+    emulation::Fibre* warp = &block.fibres[own - lane];
+    std::memcpy(warp[lane].a, a, sizeof(a));
+    std::memcpy(warp[lane].b, b, sizeof(b));
+    emulation::leave(1);
+    for (unsigned k = 0; k < 4; k++) {
+        unsigned row = lane / 4 + k / 2 * 8, column = 2 * (lane % 4) + k % 2;
+        for (unsigned step = 0; step < 8; step++) {
+            float left = warp[row % 8 * 4 + step % 4].a[row / 8 + step / 4 * 2];
+            c[k] += left * warp[column * 4 + step % 4].b[step / 4];
+        }
+    }
+    // Nobody goes on to other tiles before all have read these.
+    emulation::leave(1);
 }
 
 // The entry through which the host launches a kernel: as cuLaunchKernel, pointers to the arguments.

@@ -185,6 +185,21 @@ __device__ inline void elu_rows(float (&z)[R][COLUMNS(N)]) {
         for (int j = 0; j < COLUMNS(N); j++) z[r][j] = elu(z[r][j]);
 }
 
+// The nearest number of 10 bits of mantissa behind the point, which tensor cores take as it is.
+__device__ inline float tf32(float x) { return __uint_as_float((__float_as_uint(x) + 0x1000u) & 0xffffe000u); }
+
+// c += a b of a warp's fragments, [16, 8] [8, 8]: with group = lane / 4 and quad = lane % 4, a holds the rows group and group + 8 of
+// column quad, then of column quad + 4; b the rows quad and quad + 4 of column group; c the columns 2 quad and 2 quad + 1 of row group,
+// then of row group + 8.
+#ifndef MPO_EMULATION
+__device__ inline void multiply_tiles(float (&c)[4], const float (&a)[4], const float (&b)[2]) {
+    asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+        : "r"(__float_as_uint(a[0])), "r"(__float_as_uint(a[1])), "r"(__float_as_uint(a[2])),
+          "r"(__float_as_uint(a[3])), "r"(__float_as_uint(b[0])), "r"(__float_as_uint(b[1])));
+}
+#endif
+
 // Standard-normal numbers by position: Philox4x32-10 and Box-Muller, the stream of src/noise.rs to the last polynomial. The
 // host's generator makes 64 numbers of 16 counters at a time; `index` is a number's place in the whole fill.
 
