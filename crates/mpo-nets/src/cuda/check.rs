@@ -12,8 +12,8 @@ use super::{
     step::DeviceLearner,
 };
 use crate::{
-    BatchView, Covariance, InitialNetworks, LearnerConfig, LearnerStep, NetsError, NetworkConfig, UpdateStats,
-    cpu_learner, networks_for, noise::Noise,
+    BatchView, Covariance, InitialNetworks, LearnerConfig, LearnerStep, NetsError, NetworkConfig, Precision,
+    UpdateStats, cpu_learner, networks_for, noise::Noise,
 };
 
 /// A learner's sizes and settings.
@@ -57,15 +57,30 @@ impl Case {
         case
     }
 
+    /// The walker's on tensor cores.
+    #[must_use]
+    pub fn tensor_cores() -> Self {
+        let mut case = Self { name: "walker, tf32", ..Self::walker() };
+        case.config.target_precision = Precision::Tf32;
+        case
+    }
+
+    /// Parkour's walker, whose terrain has a torso of its own.
+    #[must_use]
+    pub fn parkour() -> Self {
+        Self { name: "parkour's walker", sizes: (70, 6), ..Self::walker() }
+    }
+
     /// All of them.
     #[must_use]
-    pub fn all() -> [Self; 3] {
-        [Self::walker(), Self::humanoid_diagonal(), Self::humanoid()]
+    pub fn all() -> [Self; 5] {
+        [Self::walker(), Self::tensor_cores(), Self::parkour(), Self::humanoid_diagonal(), Self::humanoid()]
     }
 
     fn networks(&self, seed: u64) -> Result<InitialNetworks, NetsError> {
         match self.sizes {
             (24, 6) => networks_for!(24, 6, &self.network, &self.config, seed),
+            (70, 6) => networks_for!(20 + 50, 6, &self.network, &self.config, seed),
             _ => networks_for!(67, 21, &self.network, &self.config, seed),
         }
     }
