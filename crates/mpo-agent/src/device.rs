@@ -49,10 +49,10 @@ impl DeviceChoice {
         let fits = || -> Result<cuda::Card, NetsError> {
             for config in configs {
                 if config.task.starts_with("atari/") {
-                    let must = "of numbers on a CUDA device; games need --device cpu";
-                    return Err(NetsError::Setting { key: "task", value: config.task.clone(), must });
+                    cuda::supports_frames(&config.learner)?;
+                } else {
+                    cuda::supports(&config.network, &config.learner)?;
                 }
-                cuda::supports(&config.network, &config.learner)?;
             }
             cuda::card()
         };
@@ -215,16 +215,10 @@ impl LearnerFactory for DeviceLearners {
         learner: &LearnerConfig,
         seed: u64,
     ) -> Result<Box<dyn LearnerStep>, AgentError> {
-        if let Some(pixels) = shape.pixels {
-            let (key, value) = ("task", format!("{pixels:?}"));
-            return Err(NetsError::Setting {
-                key,
-                value,
-                must: "of numbers on a CUDA device; frames need --device cpu",
-            }
-            .into());
-        }
-        let model = Model::new(initial_networks(shape, network, learner, seed)?, network, learner)?;
+        let model = match shape.pixels {
+            Some(pixels) => Model::frames(&pixels, network, learner, seed)?,
+            None => Model::new(initial_networks(shape, network, learner, seed)?, network, learner)?,
+        };
         let source = model.source();
         let population = {
             let mut populations = self.populations.lock().unwrap_or_else(PoisonError::into_inner);
@@ -248,14 +242,15 @@ mod tests {
 
     #[test]
     fn a_task_that_no_device_takes_is_an_error_or_falls_back_and_says_so() {
-        let sets = |task: &str| [("task".to_owned(), task.to_owned())];
-        let game = Config::resolve(Profile::Default, None, &sets("atari/pong")).expect("sound settings");
-        let error = DeviceChoice::Cuda.resolve(&[&game], 1).expect_err("a game");
+        let sets =
+            [("task", "atari/pong"), ("learner.algorithm", "ppo")].map(|(key, value)| (key.into(), value.into()));
+        let game = Config::resolve(Profile::Default, None, &sets).expect("sound settings");
+        let error = DeviceChoice::Cuda.resolve(&[&game], 1).expect_err("PPO");
         let cause = std::error::Error::source(&error).expect("the learner's own").to_string();
-        assert!(cause.contains("games need --device cpu"), "{cause}");
+        assert!(cause.contains("with --device cpu it may be ppo"), "{cause}");
         let chosen = DeviceChoice::Auto.resolve(&[&game], 1).expect("the processor is always there");
         assert!(!chosen.on_device());
-        assert!(chosen.note.expect("a word").starts_with("learning on the processor: `task` is atari/pong"));
+        assert!(chosen.note.expect("a word").starts_with("learning on the processor: `learner.algorithm` is ppo"));
         let quiet = DeviceChoice::Cpu.resolve(&[&game], 1).expect("the processor");
         assert!(quiet.note.is_none() && !quiet.on_device());
     }

@@ -4,9 +4,10 @@ use std::path::Path;
 use std::thread;
 
 use mpo_agent::cuda::{Emulator, Model};
-use mpo_agent::{DeviceLearners, Parts, Run, Silent};
+use mpo_agent::{Config, DeviceLearners, Parts, Run, Silent};
 
 use super::common::{self, Watcher, assert_same_files, config};
+use super::pixels;
 
 /// Learners on the emulated device, for at most `together` runs.
 fn learners(together: usize) -> DeviceLearners {
@@ -62,20 +63,33 @@ fn runs_side_by_side_on_a_device_are_those_that_train_alone() {
 
 #[test]
 fn a_run_on_a_device_that_was_stopped_goes_on_to_the_same_bytes() {
+    goes_on_to_the_same_bytes(&config(&[("seed", "0"), ("steps", "400")]), 7);
+}
+
+#[test]
+fn a_run_from_frames_on_a_device_that_was_stopped_goes_on_to_the_same_bytes() {
+    // Eleven updates.
+    goes_on_to_the_same_bytes(&pixels::small(&[("steps", "330"), ("training.updates_per_step", "0.05")]), 21);
+}
+
+/// Trains once through and once stopped after so many episodes.
+fn goes_on_to_the_same_bytes(settings: &Config, stop_after: usize) {
     let root = tempfile::tempdir().expect("a temporary folder");
     if !has_compiler(root.path()) {
         return;
     }
     let (whole, cut) = (root.path().join("whole"), root.path().join("cut"));
-    let through = train(&whole, "0", &learners(1));
-    let settings = config(&[("seed", "0"), ("steps", "400")]);
-    let mut run = Run::create_with(&cut, settings, &parts(&learners(1))).expect("a new directory");
-    run.train(&mut Watcher { stop_after: Some(7), ..Watcher::default() }).expect("nothing goes wrong");
+    let make = |path: &Path| Run::create_with(path, settings.clone(), &parts(&learners(1))).expect("a new directory");
+    let mut through = make(&whole);
+    through.train(&mut Silent).expect("nothing goes wrong");
+    let mut run = make(&cut);
+    run.train(&mut Watcher { stop_after: Some(stop_after), ..Watcher::default() }).expect("nothing goes wrong");
     drop(run);
     let mut resumed = Run::resume_with(&cut, &parts(&learners(1))).expect("it can be resumed");
     resumed.train(&mut Silent).expect("nothing goes wrong");
     for name in ["metrics.csv", "eval.csv"] {
         assert_eq!(common::read(&whole, name), common::read(&cut, name), "{name} differs");
     }
+    assert!(through.updates() > 5, "{} updates", through.updates());
     assert_eq!(through.policy_parameters(), resumed.policy_parameters());
 }

@@ -8,7 +8,7 @@ use tempfile::tempdir;
 use crate::common::assert_same;
 
 /// Small settings, with `sets` over them.
-fn small(sets: &[(&str, &str)]) -> Config {
+pub(crate) fn small(sets: &[(&str, &str)]) -> Config {
     let settings = [
         ("task", "example/catch"),
         ("steps", "880"),

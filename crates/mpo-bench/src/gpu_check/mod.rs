@@ -119,7 +119,7 @@ pub fn command(options: &GpuCheckOptions) -> anyhow::Result<()> {
         add(parts::jax(&budget));
         add(training::compare(&budget));
         add(parts::sanitizer(&budget));
-        add(Section::skipped(parts::ON_A_CARD[7], "the learner on a device has no convolutions yet"));
+        add(parts::atari(&bench, ceilings));
     } else {
         let why = if broken { "the device disagrees with the CPU" } else { "there is no card" };
         for title in parts::ON_A_CARD {
@@ -139,7 +139,7 @@ pub fn command(options: &GpuCheckOptions) -> anyhow::Result<()> {
 /// The models whose kernels the check runs: the cases, and those of the tasks that it trains.
 fn models() -> anyhow::Result<Vec<(String, Model)>> {
     let mut models = Vec::new();
-    for case in check::Case::all() {
+    for case in check::Case::all().into_iter().chain([check::Case::atari()]) {
         models.push((case.name.to_owned(), case.model(0)?));
     }
     for task in training::TASKS {

@@ -138,23 +138,48 @@ pub(super) fn kernels(bench: &Bench, ceilings: Option<(f64, f64)>) -> Section {
             Finding::measured("copying", bandwidth / 1e9, "GB/s", "the ceiling of bytes"),
             Finding::measured("multiply-adds", operations / 1e12, "Tflop/s", "the ceiling of operations"),
         ];
-        let case = check::Case::walker();
-        let (mut learner, batch) = (learner(bench, &case)?, check::Batch::new(&case, 0));
-        learner.update(&batch.view())?;
-        learner.time(20)?;
-        let times = learner.time(200)?.ok_or_else(|| anyhow!("the device keeps no time"))?;
-        let (mut total, mut least) = (0.0, 0.0);
-        for ((kernel, seconds), work) in times.into_iter().zip(check::work(&case.model(0)?, batch.capacity(), 1)) {
-            let floor = (work.bytes / bandwidth).max(work.operations / operations);
-            (total, least) = (total + seconds, least + floor);
-            let remark = format!("floor {:.2}", floor * 1e6);
-            findings.push(Finding::measured(kernel, seconds * 1e6, "microseconds", remark));
-        }
-        let remark = format!("one after another; floors {:.1} together", least * 1e6);
-        findings.push(Finding::measured("all", total * 1e6, "microseconds", remark));
+        findings.extend(times(bench, &check::Case::walker(), (bandwidth, operations))?);
         Ok(findings)
     };
     Section::of(ON_A_CARD[1], measure())
+}
+
+/// Times of the kernels of one update beside the least that bytes and operations per second allow.
+fn times(bench: &Bench, case: &check::Case, (bandwidth, operations): (f64, f64)) -> anyhow::Result<Vec<Finding>> {
+    let (mut learner, batch) = (learner(bench, case)?, check::Batch::new(case, 0));
+    learner.update(&batch.view())?;
+    learner.time(20)?;
+    let times = learner.time(200)?.ok_or_else(|| anyhow!("the device keeps no time"))?;
+    let (mut findings, mut total, mut least) = (Vec::new(), 0.0, 0.0);
+    for ((kernel, seconds), work) in times.into_iter().zip(check::work(&case.model(0)?, batch.capacity(), 1)) {
+        let floor = (work.bytes / bandwidth).max(work.operations / operations);
+        (total, least) = (total + seconds, least + floor);
+        let remark = format!("floor {:.2}", floor * 1e6);
+        findings.push(Finding::measured(kernel, seconds * 1e6, "microseconds", remark));
+    }
+    let remark = format!("one after another; floors {:.1} together", least * 1e6);
+    findings.push(Finding::measured("all", total * 1e6, "microseconds", remark));
+    Ok(findings)
+}
+
+/// The learner from frames at batch 32: agreement, rate and kernels.
+pub(super) fn atari(bench: &Bench, ceilings: Option<(f64, f64)>) -> Section {
+    let measure = || -> anyhow::Result<Vec<Finding>> {
+        let case = check::Case::atari();
+        let found = check::agreement(&case, bench.device(&case.model(5)?)?, 1)?;
+        let (distance, array) = &found.moments;
+        let mut findings = vec![Finding::at_most("one update: gradients", *distance, ONE_UPDATE, array)];
+        let (distance, array) = &found.parameters;
+        findings.push(Finding::at_most("one update: parameters", *distance, ONE_UPDATE, array));
+        findings.push(Finding::at_most("one update: statistics", found.statistics, ONE_UPDATE, ""));
+        let rate = rate(&mut learner(bench, &case)?, &batches(&case), 4.0)?;
+        findings.push(Finding::at_least("batch 32", rate, 3_000.0, "updates/s"));
+        if let Some(ceilings) = ceilings {
+            findings.extend(times(bench, &case, ceilings)?);
+        }
+        Ok(findings)
+    };
+    Section::of(ON_A_CARD[7], measure())
 }
 
 /// Several runs' updates, launched together.

@@ -8,12 +8,12 @@ use super::{
     device::Device,
     launch::{Argument, Launch, LaunchList},
     memory::Capacity,
-    model::Model,
+    model::{Kind, Model},
     step::DeviceLearner,
 };
 use crate::{
-    BatchView, Covariance, InitialNetworks, LearnerConfig, LearnerStep, NetsError, NetworkConfig, Precision,
-    UpdateStats, cpu_learner, networks_for, noise::Noise,
+    BatchView, Covariance, InitialNetworks, LearnerConfig, LearnerStep, NetsError, NetworkConfig, PixelShape,
+    Precision, UpdateStats, cpu_learner, networks_for, noise::Noise, pixel_learner,
 };
 
 /// A learner's sizes and settings.
@@ -23,6 +23,8 @@ pub struct Case {
     pub name: &'static str,
     /// Numbers of an observation, dimensions of an action.
     pub sizes: (usize, usize),
+    /// Frames and discrete actions instead.
+    pub frames: Option<PixelShape>,
     /// Settings of the networks.
     pub network: NetworkConfig,
     /// Settings of the learner.
@@ -34,7 +36,7 @@ impl Case {
     #[must_use]
     pub fn walker() -> Self {
         let (network, config) = (NetworkConfig::default(), LearnerConfig::default());
-        Self { name: "walker", sizes: (24, 6), network, config }
+        Self { name: "walker", sizes: (24, 6), frames: None, network, config }
     }
 
     /// The humanoid's, of the paper's sizes for it and with a full covariance.
@@ -71,7 +73,14 @@ impl Case {
         Self { name: "parkour's walker", sizes: (70, 6), ..Self::walker() }
     }
 
-    /// All of them.
+    /// The deep Q-network's over the most actions of a game.
+    #[must_use]
+    pub fn atari() -> Self {
+        let shape = PixelShape { stack: 4, height: 84, width: 84, actions: 18 };
+        Self { name: "Atari", sizes: (0, 0), frames: Some(shape), ..Self::walker() }
+    }
+
+    /// All whose states are numbers.
     #[must_use]
     pub fn all() -> [Self; 5] {
         [Self::walker(), Self::tensor_cores(), Self::parkour(), Self::humanoid_diagonal(), Self::humanoid()]
@@ -90,6 +99,9 @@ impl Case {
     /// # Errors
     /// [`NetsError::Setting`] or [`NetsError::Widths`].
     pub fn model(&self, seed: u64) -> Result<Model, NetsError> {
+        if let Some(shape) = &self.frames {
+            return Model::frames(shape, &self.network, &self.config, seed);
+        }
         Model::new(self.networks(seed)?, &self.network, &self.config)
     }
 
@@ -99,16 +111,21 @@ impl Case {
     /// [`NetsError::Setting`] or [`NetsError::Widths`].
     pub fn cpu(&self, seed: u64, threads: usize) -> Result<Box<dyn LearnerStep>, NetsError> {
         let config = LearnerConfig { threads, ..self.config.clone() };
+        if let Some(shape) = &self.frames {
+            return pixel_learner(shape, &self.network, &config, seed);
+        }
         Ok(cpu_learner(self.networks(seed)?, &self.network, &config, seed))
     }
 }
 
-/// A batch of random numbers: 32 windows, most of 8 transitions.
+/// A batch of random numbers: 32 windows, most of 8 transitions; of frames, 4 windows of 8.
 #[derive(Clone, Debug)]
 pub struct Batch {
     lengths: Vec<u32>,
     observations: Vec<f32>,
     actions: Vec<f32>,
+    frames: Vec<u8>,
+    discrete_actions: Vec<u32>,
     rewards: Vec<f32>,
     discounts: Vec<f32>,
     log_probs: Vec<f32>,
@@ -119,7 +136,8 @@ impl Batch {
     #[must_use]
     pub fn new(case: &Case, seed: u64) -> Self {
         let (observation, action) = case.sizes;
-        let lengths: Vec<u32> = (0..32).map(|w| if w % 8 == 7 { 3 } else { 8 }).collect();
+        let windows = if case.frames.is_some() { 4 } else { 32 };
+        let lengths: Vec<u32> = (0..windows).map(|w| if w % 8 == 7 { 3 } else { 8 }).collect();
         let transitions: usize = lengths.iter().map(|&n| n as usize).sum();
         let draw = |stream: u64, len, scale: f32| {
             let mut values = vec![0.0; len];
@@ -129,8 +147,14 @@ impl Batch {
             }
             values
         };
-        let log_probs = draw(4, transitions, 0.3).iter().map(|x| x - 0.9 * action as f32).collect();
+        let likely = case.frames.map_or(-0.9 * action as f32, |shape| -(shape.actions as f32).ln());
+        let log_probs = draw(4, transitions, 0.3).iter().map(|x| x + likely).collect();
+        let (bytes, choices) = case.frames.map_or((0, 1), |shape| (shape.state_len(), shape.actions as u32));
+        let pixels = draw(5, (transitions + lengths.len()) * bytes, 60.0);
+        let chosen = draw(6, if bytes > 0 { transitions } else { 0 }, 37.0);
         Self {
+            frames: pixels.iter().map(|x| (128.0 + x).clamp(0.0, 255.0) as u8).collect(),
+            discrete_actions: chosen.iter().map(|x| x.abs() as u32 % choices).collect(),
             observations: draw(1, (transitions + lengths.len()) * observation, 1.0),
             actions: draw(2, transitions * action, 0.6),
             rewards: draw(3, transitions, 1.0),
@@ -147,6 +171,8 @@ impl Batch {
             lengths: &self.lengths,
             observations: &self.observations,
             actions: &self.actions,
+            frames: &self.frames,
+            discrete_actions: &self.discrete_actions,
             rewards: &self.rewards,
             discounts: &self.discounts,
             log_probs: &self.log_probs,
@@ -287,7 +313,12 @@ pub fn work(model: &Model, capacity: Capacity, runs: usize) -> Vec<Work> {
     list.launches
         .iter()
         .map(|launch| {
+            let frames = match &model.kind {
+                Kind::Frames(frames) => Some(frames),
+                Kind::Numbers { .. } => None,
+            };
             let multiply_adds = match launch.kernel {
+                _ if frames.is_some() => frames.map_or(0, |frames| frames.multiply_adds(launch, t, s)),
                 "act" => s * policy.iter().sum::<usize>(),
                 "value_states" => s * (critic[0] - action_part),
                 "values" => (s * m + t) * (action_part + critic[1] + critic[2]),

@@ -16,7 +16,7 @@ use super::{
     device::{Device, meet_on_host},
     launch::{Argument, Launch, LaunchList},
     meeting::{Meeting, Place},
-    model::{Model, every_kernel},
+    model::Model,
     nvrtc,
 };
 use crate::{GradientReducer, NetsError};
@@ -209,7 +209,7 @@ impl Cuda {
         let module = unsafe { result::module::load_data(image.as_ptr().cast()) };
         let module = Module(module.map_err(driver("cuModuleLoadData"))?, context.clone());
         let mut functions = Vec::new();
-        for kernel in every_kernel() {
+        for kernel in model.kernels() {
             let name = CString::new(kernel).map_err(|error| failed(error.to_string()))?;
             // SAFETY: the module was loaded above and stays loaded as long as the function is kept.
             let function = unsafe { result::module::get_function(module.0, name) };

@@ -19,7 +19,7 @@ use super::{
     cache_folder,
     device::Device,
     launch::{Argument, Launch, LaunchList},
-    model::{Model, every_kernel, fingerprint},
+    model::{Model, fingerprint},
 };
 use crate::NetsError;
 
@@ -50,7 +50,7 @@ impl Emulator {
     /// [`NetsError::Device`] where there is no C++ compiler, or what it said.
     pub fn new(model: &Model) -> Result<Self, NetsError> {
         let mut text = format!("{HEADER}\n{}\n", model.source());
-        for kernel in every_kernel() {
+        for kernel in model.kernels() {
             let _ = writeln!(text, "EMULATED({kernel})");
         }
         let path = compiled(&text)?;

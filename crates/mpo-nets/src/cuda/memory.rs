@@ -3,7 +3,7 @@
 use super::{
     arena::Arena,
     launch::LaunchList,
-    model::{DeviceNetwork, Model},
+    model::{DeviceNetwork, Kind, Model},
 };
 
 /// Words of the control block and of the statistics.
@@ -59,7 +59,7 @@ pub(super) struct Names {
     d_scale: &'static str,
     d_shift: &'static str,
     d_first: &'static str,
-    partial: &'static str,
+    pub(super) partial: &'static str,
     pub(super) backward: &'static str,
     /// Arguments of the kernels that are the same for both networks.
     pub(super) backward_arguments: &'static str,
@@ -140,13 +140,18 @@ pub(super) const NAMES: [Names; 2] = [names!("policy"), names!("critic")];
 
 /// Pieces of the arena, of a batch, and the words of the former that outlive an update.
 pub(super) fn memory(model: &Model, Capacity { transitions: t, windows: w }: Capacity) -> (Arena, Arena, usize) {
-    let (s, m, n) = (t + w, model.samples, model.action);
+    let s = t + w;
+    // Frames are bytes, and a discrete action is one number.
+    let (states, taken) = match model.kind {
+        Kind::Numbers { .. } => (s * model.observation, t * model.action),
+        Kind::Frames(_) => ((s * model.observation).div_ceil(4), t),
+    };
     let mut batch = Arena::default();
     for (name, len) in [
         ("head", 2),
         ("starts", w + 1),
-        ("states", s * model.observation),
-        ("taken", t * n),
+        ("states", states),
+        ("taken", taken),
         ("rewards", t),
         ("discounts", t),
         ("log_probs", t),
@@ -170,6 +175,16 @@ pub(super) fn memory(model: &Model, Capacity { transitions: t, windows: w }: Cap
         arena.add(names.shapes, 3 * network.weights().count());
     }
     let persistent = arena.len();
+    match &model.kind {
+        Kind::Numbers { .. } => work_space(model, t, s, &mut arena),
+        Kind::Frames(frames) => frames.work_space(t, s, &mut arena),
+    }
+    (arena, batch, persistent)
+}
+
+/// Pieces of the work space of a learner with a Gaussian policy, for `t` transitions and `s` states.
+fn work_space(model: &Model, t: usize, s: usize, arena: &mut Arena) {
+    let (m, n) = (model.samples, model.action);
     for (name, len) in [
         ("mean", s * n),
         ("factor", s * model.factor),
@@ -206,7 +221,6 @@ pub(super) fn memory(model: &Model, Capacity { transitions: t, windows: w }: Cap
         arena.add(names.partial, count);
         arena.add(names.tiles, count * TILE_WORDS);
     }
-    (arena, batch, persistent)
 }
 
 /// Words of an entry of the table of tiles.
@@ -297,6 +311,14 @@ impl Product {
     }
 }
 
+/// Parts of a network's squared norm.
+pub(super) fn partials(model: &Model, network: &DeviceNetwork) -> usize {
+    match &model.kind {
+        Kind::Numbers { .. } => tile_count(model, network),
+        Kind::Frames(frames) => frames.partials(),
+    }
+}
+
 pub(super) fn tile_count(model: &Model, network: &DeviceNetwork) -> usize {
     products(model, network).iter().map(Product::tiles).sum()
 }
@@ -305,6 +327,9 @@ pub(super) fn tile_count(model: &Model, network: &DeviceNetwork) -> usize {
 pub(super) fn tables(model: &Model, list: &LaunchList) -> Vec<(&'static str, Vec<u32>)> {
     let at = |name: &str| list.arena.get(name).at;
     let mut tables = Vec::new();
+    if matches!(model.kind, Kind::Frames(_)) {
+        return tables;
+    }
     for (names, network) in NAMES.iter().zip(&model.networks) {
         let mut tiles = Vec::new();
         for product in products(model, network) {

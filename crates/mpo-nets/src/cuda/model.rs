@@ -4,9 +4,12 @@ use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
+use super::frames::{self, Frames};
 use crate::{
-    Algorithm, Covariance, GaussianHead, KlSplit, Layout, LearnerConfig, NetsError, NetworkConfig, PolicyKind,
-    Precision, TemperatureMode, Torso, layout::Entry, learner::InitialNetworks,
+    Algorithm, Covariance, GaussianHead, KlSplit, Layout, LearnerConfig, NetsError, NetworkConfig, PixelNetwork,
+    PixelShape, PolicyKind, Precision, TemperatureMode, Torso,
+    layout::Entry,
+    learner::{InitialNetworks, pixel_networks},
 };
 
 /// Rows of sampled actions that a warp values at once: of the usual 256 states with 20 samples, about a block for each
@@ -16,9 +19,9 @@ const VALUE_ROWS: usize = 6;
 /// The same on tensor cores: a tile's.
 const TILE_ROWS: usize = 16;
 
-/// The kernels' sources in the order in which they need each other.
-const SOURCES: [&str; 13] = [
-    include_str!("kernels/prelude.cu"),
+/// The sources in the order in which they need each other: of kernels for observations of numbers and Gaussian policies, and of those
+/// for frames and discrete actions.
+const NUMBERS: [&str; 8] = [
     include_str!("kernels/gaussian.cu"),
     include_str!("kernels/act.cu"),
     include_str!("kernels/values.cu"),
@@ -27,11 +30,13 @@ const SOURCES: [&str; 13] = [
     include_str!("kernels/forward.cu"),
     include_str!("kernels/backward.cu"),
     include_str!("kernels/gradients.cu"),
-    include_str!("kernels/finish.cu"),
-    include_str!("kernels/workers.cu"),
-    include_str!("kernels/adam.cu"),
-    include_str!("kernels/ceiling.cu"),
 ];
+const FRAMES: [&str; 2] = [include_str!("kernels/pixels.cu"), include_str!("kernels/discrete.cu")];
+
+/// What stands before and behind either.
+const PRELUDE: [&str; 2] = [include_str!("kernels/prelude.cu"), include_str!("kernels/finish.cu")];
+const REST: [&str; 3] =
+    [include_str!("kernels/workers.cu"), include_str!("kernels/adam.cu"), include_str!("kernels/ceiling.cu")];
 
 /// Kernels that no update launches: they find out what the device can do.
 const CEILINGS: [&str; 2] = ["copy_words", "multiply_adds"];
@@ -39,7 +44,7 @@ const CEILINGS: [&str; 2] = ["copy_words", "multiply_adds"];
 /// Kernels of several workers' update alone.
 const TOGETHER: [&str; 3] = ["weigh", "unweigh", "finish_together"];
 
-/// The kernels of one learner's update, by name.
+/// The kernels of the update of one learner with a Gaussian policy, by name.
 pub const KERNELS: [&str; 12] = [
     "act",
     "value_states",
@@ -54,11 +59,6 @@ pub const KERNELS: [&str; 12] = [
     "finish",
     "adam",
 ];
-
-/// All kernels in the sources, by name.
-pub(super) fn every_kernel() -> impl Iterator<Item = &'static str> {
-    KERNELS.into_iter().chain(TOGETHER).chain(CEILINGS)
-}
 
 /// The first word of the settings in the control block, behind what kernels/prelude.cu names.
 pub(super) const SETTINGS: usize = 16;
@@ -88,21 +88,23 @@ pub struct DeviceNetwork {
     pub layout: Layout,
     /// Parameters of a learner at the beginning.
     pub initial: Vec<f32>,
-    /// Inputs, hidden units, outputs.
+    /// Inputs, hidden units, outputs; over frames: bytes of a state, features, units, outputs.
     pub sizes: [usize; 4],
+    /// Whether products forward read the weights the other way round than the checkpoint has them.
+    turned: bool,
 }
 
 /// Sizes and settings of a learner with a Gaussian policy. The kernels are compiled for all but numbers that runs of one population
 /// may differ in: KL bounds, learning rates, discount, lambda, clip and target period.
 #[derive(Clone, Debug)]
 pub struct Model {
-    /// Numbers of an observation.
+    /// Numbers of an observation; of frames, their bytes.
     pub observation: usize,
     /// How many of them, the last, have a torso of their own: none in networks of one torso.
     pub part: usize,
-    /// Dimensions of an action.
+    /// Dimensions of an action; with discrete actions, how many there are.
     pub action: usize,
-    /// Actions sampled per state.
+    /// Actions sampled per state; none of discrete ones.
     pub samples: usize,
     /// Numbers of a row of the head's factor.
     pub factor: usize,
@@ -112,10 +114,17 @@ pub struct Model {
     pub networks: [DeviceNetwork; 2],
     /// Dual variables before softplus, at the beginning.
     pub duals: Vec<f32>,
-    torso: Torso,
-    head: GaussianHead,
-    clip_actions: bool,
+    pub(super) kind: Kind,
     config: LearnerConfig,
+}
+
+/// What states are, and with them policies and kernels.
+#[derive(Clone, Debug)]
+pub(super) enum Kind {
+    /// Numbers, and a Gaussian policy.
+    Numbers { torso: Torso, head: GaussianHead, clip_actions: bool },
+    /// Frames, and discrete actions.
+    Frames(Frames),
 }
 
 impl Model {
@@ -146,26 +155,67 @@ impl Model {
                     layout: policy.0,
                     initial: policy.1,
                     sizes: [observation, p1, p2, head.raw_len()],
+                    turned: true,
                 },
                 DeviceNetwork {
                     name: "critic",
                     layout: critic.0,
                     initial: critic.1,
                     sizes: [observation + action, c1, c2, 1],
+                    turned: true,
                 },
             ],
             duals,
-            torso: network.torso,
-            head,
-            clip_actions: network.clip_critic_actions,
+            kind: Kind::Numbers { torso: network.torso, head, clip_actions: network.clip_critic_actions },
             config: config.clone(),
         })
+    }
+
+    /// The learner from frames of `shape` to discrete actions, its parameters drawn from `seed`, as
+    /// [`pixel_learner`](crate::pixel_learner).
+    ///
+    /// # Errors
+    /// [`NetsError::Setting`] for what only the CPU's learner does; [`NetsError::Pixels`] for sizes that are not compiled in.
+    pub fn frames(
+        shape: &PixelShape,
+        network: &NetworkConfig,
+        config: &LearnerConfig,
+        seed: u64,
+    ) -> Result<Self, NetsError> {
+        supports_frames(config)?;
+        let (policy, critic) = pixel_networks(shape, network, config, seed)?;
+        let frames = Frames { shape: *shape, network: PixelNetwork::from_layout(&policy.0, shape.height, shape.width) };
+        let device = |name, (layout, initial): (Layout, Vec<f32>)| {
+            let sizes = [shape.state_len(), frames.features(), frames.network.sizes().units, shape.actions];
+            DeviceNetwork { name, layout, initial, sizes, turned: false }
+        };
+        Ok(Self {
+            observation: shape.state_len(),
+            part: 0,
+            action: shape.actions,
+            samples: 0,
+            factor: 0,
+            full: false,
+            networks: [device("policy", policy), device("critic", critic)],
+            duals: vec![config.initial_temperature, config.initial_alpha_mean],
+            kind: Kind::Frames(frames),
+            config: config.clone(),
+        })
+    }
+
+    /// Kernels that its learner may launch, by name.
+    pub(super) fn kernels(&self) -> impl Iterator<Item = &'static str> {
+        let own: &[&'static str] = match self.kind {
+            Kind::Numbers { .. } => &KERNELS,
+            Kind::Frames(_) => &frames::KERNELS,
+        };
+        own.iter().copied().chain(TOGETHER).chain(CEILINGS)
     }
 
     /// Whether what follows the first layer is a normalisation.
     #[must_use]
     pub fn normalises(&self) -> bool {
-        self.torso == Torso::LayerNorm
+        matches!(self.kind, Kind::Numbers { torso: Torso::LayerNorm, .. })
     }
 
     /// Torsos of each network.
@@ -201,9 +251,16 @@ impl Model {
     /// Floating-point operations of the matrix products of one update, as [`LearnerStep::flops`](crate::LearnerStep::flops).
     #[must_use]
     pub fn flops(&self, transitions: usize, windows: usize) -> usize {
-        let [policy, critic] =
-            self.networks.each_ref().map(|network| crate::Network::from_layout(&network.layout, self.torso));
-        crate::learner::sampled_flops(&policy, &critic, self.samples, transitions, windows)
+        match &self.kind {
+            Kind::Numbers { torso, .. } => {
+                let [policy, critic] =
+                    self.networks.each_ref().map(|network| crate::Network::from_layout(&network.layout, *torso));
+                crate::learner::sampled_flops(&policy, &critic, self.samples, transitions, windows)
+            }
+            Kind::Frames(Frames { network, .. }) => {
+                2 * (network.forward_flops(transitions + windows) + network.training_flops(transitions))
+            }
+        }
     }
 
     /// Words of shared memory that a warp of each kernel needs, by the name of the macro.
@@ -243,37 +300,46 @@ impl Model {
 
     /// The macros that stand before the kernels.
     fn defines(&self) -> String {
-        let config = &self.config;
         let mut text = String::new();
-        let whole = |text: &mut String, name: &str, value: usize| {
-            let _ = writeln!(text, "#define {name} {value}");
-        };
-        whole(&mut text, "OBSERVATION", self.observation);
-        whole(&mut text, "PART", self.part);
-        whole(&mut text, "BASE_WIDTH", self.base_width());
-        whole(&mut text, "ACTIONS", self.action);
-        whole(&mut text, "SAMPLES", self.samples);
-        whole(&mut text, "FULL_COVARIANCE", usize::from(self.full));
-        whole(&mut text, "LAYER_NORM", usize::from(self.normalises()));
-        whole(&mut text, "CLIP_ACTIONS", usize::from(self.clip_actions));
-        whole(&mut text, "VALUE_ROWS", self.value_rows());
-        whole(&mut text, "TF32", usize::from(self.tensor_cores()));
-        whole(&mut text, "DUALS", self.duals.len());
-        let joint = config.algorithm == Algorithm::MpoJointKl;
-        whole(&mut text, "JOINT", usize::from(joint));
-        whole(&mut text, "EXACT_SPLIT", usize::from(joint || config.kl_split == KlSplit::Exact));
-        let (scale, squash) = self.head.constants();
-        // Bits, so that the device's numbers are the host's.
-        for (name, value) in [("HEAD_SCALE", scale), ("HEAD_SQUASH", squash)] {
-            let _ = writeln!(text, "#define {name} (__uint_as_float({:#010x}u))", value.to_bits());
-        }
+        let _ = writeln!(text, "#define DUALS {}", self.duals.len());
         for (place, (name, setting)) in self.settings().iter().enumerate() {
             let (open, close) = if matches!(setting, Setting::Real(_)) { ("number(", ")") } else { ("", "") };
             let _ = writeln!(text, "#define {name} ({open}control[{}]{close})", SETTINGS + place);
         }
+        match &self.kind {
+            Kind::Numbers { head, clip_actions, .. } => self.define_numbers(&mut text, head, *clip_actions),
+            Kind::Frames(frames) => frames.defines(&mut text),
+        }
+        text
+    }
+
+    fn define_numbers(&self, text: &mut String, head: &GaussianHead, clip_actions: bool) {
+        let config = &self.config;
+        let whole = |text: &mut String, name: &str, value: usize| {
+            let _ = writeln!(text, "#define {name} {value}");
+        };
+        whole(text, "OBSERVATION", self.observation);
+        whole(text, "PART", self.part);
+        whole(text, "BASE_WIDTH", self.base_width());
+        whole(text, "ACTIONS", self.action);
+        whole(text, "SAMPLES", self.samples);
+        whole(text, "FULL_COVARIANCE", usize::from(self.full));
+        whole(text, "LAYER_NORM", usize::from(self.normalises()));
+        whole(text, "CLIP_ACTIONS", usize::from(clip_actions));
+        whole(text, "VALUE_ROWS", self.value_rows());
+        whole(text, "TF32", usize::from(self.tensor_cores()));
+        whole(text, "DISCRETE", 0);
+        let joint = config.algorithm == Algorithm::MpoJointKl;
+        whole(text, "JOINT", usize::from(joint));
+        whole(text, "EXACT_SPLIT", usize::from(joint || config.kl_split == KlSplit::Exact));
+        let (scale, squash) = head.constants();
+        // Bits, so that the device's numbers are the host's.
+        for (name, value) in [("HEAD_SCALE", scale), ("HEAD_SQUASH", squash)] {
+            let _ = writeln!(text, "#define {name} (__uint_as_float({:#010x}u))", value.to_bits());
+        }
         for (prefix, network) in ["POLICY", "CRITIC"].iter().zip(&self.networks) {
-            whole(&mut text, &format!("{prefix}_1"), network.sizes[1]);
-            whole(&mut text, &format!("{prefix}_2"), network.sizes[2]);
+            whole(text, &format!("{prefix}_1"), network.sizes[1]);
+            whole(text, &format!("{prefix}_2"), network.sizes[2]);
             for (name, tensor) in [
                 ("BIAS", "torso.bias"),
                 ("SCALE", "torso.scale"),
@@ -283,7 +349,7 @@ impl Model {
                 ("HEAD", "head.weight"),
                 ("HEAD_BIAS", "head.bias"),
             ] {
-                whole(&mut text, &format!("{prefix}_{name}"), network.place(tensor).start);
+                whole(text, &format!("{prefix}_{name}"), network.place(tensor).start);
             }
             for (name, tensor) in [
                 ("BRANCH", "branch.observation"),
@@ -293,21 +359,25 @@ impl Model {
                 ("BRANCH_SECOND", "branch.hidden"),
             ] {
                 let place = if self.part > 0 { network.place(tensor).start } else { 0 };
-                whole(&mut text, &format!("{prefix}_{name}"), place);
+                whole(text, &format!("{prefix}_{name}"), place);
             }
         }
-        whole(&mut text, "CRITIC_ACTION", self.networks[1].layout.entries()[1].range.start);
+        whole(text, "CRITIC_ACTION", self.networks[1].layout.entries()[1].range.start);
         for (name, words) in self.shared() {
-            whole(&mut text, name, words);
+            whole(text, name, words);
         }
-        text
     }
 
     /// The text that is compiled.
     #[must_use]
     pub fn source(&self) -> String {
         let mut text = self.defines();
-        text.extend(SOURCES);
+        text.extend(PRELUDE);
+        match self.kind {
+            Kind::Numbers { .. } => text.extend(NUMBERS),
+            Kind::Frames(_) => text.extend(FRAMES),
+        }
+        text.extend(REST);
         text
     }
 }
@@ -324,9 +394,9 @@ impl DeviceNetwork {
         entry.unwrap_or_else(|| panic!("the {} has no {tensor}", self.name)).range.clone()
     }
 
-    /// First place, outputs and inputs of each weight.
+    /// First place, outputs and inputs of each weight that is turned.
     pub(super) fn weights(&self) -> impl Iterator<Item = [usize; 3]> + '_ {
-        let matrices = self.layout.entries().iter().filter(|entry| entry.shape.len() == 2);
+        let matrices = self.layout.entries().iter().filter(|entry| self.turned && entry.shape.len() == 2);
         matrices.map(|entry| [entry.range.start, entry.shape[0], entry.shape[1]])
     }
 
@@ -359,10 +429,7 @@ pub fn supports(network: &NetworkConfig, config: &LearnerConfig) -> Result<(), N
         let must = "mpo or mpo_joint_kl on a CUDA device; with --device cpu every algorithm runs";
         return setting("learner.algorithm", config.algorithm.name().to_owned(), must);
     }
-    if config.temperature == TemperatureMode::Exact {
-        let must = "\"sgd\" on a CUDA device; with --device cpu it may be \"exact\"";
-        return setting("learner.temperature", "exact".to_owned(), must);
-    }
+    exact_temperature(config)?;
     if let Some(epsilon) = config.epsilon_penalty {
         return setting("learner.epsilon_penalty", epsilon.to_string(), "left away on a CUDA device");
     }
@@ -371,6 +438,27 @@ pub fn supports(network: &NetworkConfig, config: &LearnerConfig) -> Result<(), N
     }
     if network.policy == PolicyKind::Deterministic {
         return setting("network.policy", "deterministic".to_owned(), "\"gaussian\" on a CUDA device");
+    }
+    Ok(())
+}
+
+/// Whether a device makes the updates of these settings from frames.
+///
+/// # Errors
+/// [`NetsError::Setting`] names what only the CPU's learner does.
+pub fn supports_frames(config: &LearnerConfig) -> Result<(), NetsError> {
+    if config.algorithm != Algorithm::Mpo {
+        let must = "mpo on a CUDA device where actions are discrete; with --device cpu it may be ppo";
+        return Err(NetsError::Setting { key: "learner.algorithm", value: config.algorithm.name().to_owned(), must });
+    }
+    exact_temperature(config)
+}
+
+/// Refuses the one way to choose the temperature that no kernel has.
+fn exact_temperature(config: &LearnerConfig) -> Result<(), NetsError> {
+    if config.temperature == TemperatureMode::Exact {
+        let must = "\"sgd\" on a CUDA device; with --device cpu it may be \"exact\"";
+        return Err(NetsError::Setting { key: "learner.temperature", value: "exact".to_owned(), must });
     }
     Ok(())
 }

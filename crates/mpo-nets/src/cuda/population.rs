@@ -11,7 +11,7 @@ use std::{
 use super::{
     device::Device,
     memory::{Capacity, NAMES, TRAVEL},
-    model::Model,
+    model::{Kind, Model},
     state::{self, Control},
     step::DeviceLearner,
     update::Program,
@@ -86,6 +86,8 @@ struct Deposit {
     starts: Vec<u32>,
     states: Vec<f32>,
     taken: Vec<f32>,
+    frames: Vec<u8>,
+    discrete: Vec<u32>,
     rewards: Vec<f32>,
     discounts: Vec<f32>,
     log_probs: Vec<f32>,
@@ -287,8 +289,16 @@ impl Hall {
 
 impl Deposit {
     fn fill(&mut self, batch: &BatchView<'_>, model: &Model) {
-        let (t, w) = batch.sizes(batch.observations, model.observation);
-        assert_eq!(batch.actions.len(), t * model.action, "actions of the batch");
+        let ((t, w), numbers) = match model.kind {
+            Kind::Numbers { .. } => (batch.sizes(batch.observations, model.observation), model.action),
+            Kind::Frames(_) => (batch.sizes(batch.frames, model.observation), 0),
+        };
+        assert_eq!(batch.actions.len(), t * numbers, "actions of the batch");
+        if numbers == 0 {
+            assert_eq!(batch.discrete_actions.len(), t, "discrete actions of the batch");
+            let known = batch.discrete_actions.iter().all(|&action| (action as usize) < model.action);
+            assert!(known, "an action of the batch is not among the {}", model.action);
+        }
         assert_eq!(
             (batch.discounts.len(), batch.log_probs.len()),
             (t, t),
@@ -304,8 +314,15 @@ impl Deposit {
         }
         assert_eq!(end as usize, t, "the windows' lengths do not sum to the number of transitions");
         self.longest = batch.lengths.iter().max().map_or(0, |&length| length as usize);
-        self.states.resize((t + w) * model.observation, 0.0);
-        batch.gather(batch.observations, model.observation, &mut self.states);
+        if numbers == 0 {
+            self.frames.resize((t + w) * model.observation, 0);
+            batch.gather(batch.frames, model.observation, &mut self.frames);
+        } else {
+            self.states.resize((t + w) * model.observation, 0.0);
+            batch.gather(batch.observations, model.observation, &mut self.states);
+        }
+        self.discrete.clear();
+        self.discrete.extend_from_slice(batch.discrete_actions);
         for (to, from) in [
             (&mut self.taken, batch.actions),
             (&mut self.rewards, batch.rewards),
@@ -323,15 +340,18 @@ impl Deposit {
     }
 
     fn pack(&self, layout: &super::Arena, words: &mut [u32]) {
-        let mut put = |name: &str, numbers: &[f32]| {
+        let mut put = |name: &str, bytes: &[u8]| {
             let at = layout.get(name).at;
-            words[at..at + numbers.len()].copy_from_slice(bytemuck::cast_slice(numbers));
+            bytemuck::cast_slice_mut(&mut words[at..])[..bytes.len()].copy_from_slice(bytes);
         };
-        put("states", &self.states);
-        put("taken", &self.taken);
-        put("rewards", &self.rewards);
-        put("discounts", &self.discounts);
-        put("log_probs", &self.log_probs);
+        // Of a state's numbers and its frames, and of either kind of action, one is empty.
+        put("states", bytemuck::cast_slice(&self.states));
+        put("states", &self.frames);
+        put("taken", bytemuck::cast_slice(&self.taken));
+        put("taken", bytemuck::cast_slice(&self.discrete));
+        put("rewards", bytemuck::cast_slice(&self.rewards));
+        put("discounts", bytemuck::cast_slice(&self.discounts));
+        put("log_probs", bytemuck::cast_slice(&self.log_probs));
         let (head, starts) = (layout.get("head").at, layout.get("starts").at);
         words[head..head + 2].copy_from_slice(&[self.rewards.len() as u32, self.windows as u32]);
         words[starts..starts + self.starts.len()].copy_from_slice(&self.starts);

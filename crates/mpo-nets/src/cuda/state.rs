@@ -119,11 +119,11 @@ fn of_numbers(numbers: &[f32]) -> UpdateStats {
         policy_grad_norm: numbers[10],
         critic_grad_norm: numbers[11],
         stddev_mean: numbers[12],
-        entropy: 0.0,
+        entropy: numbers[13],
     }
 }
 
-fn to_numbers(stats: &UpdateStats) -> [f32; 13] {
+fn to_numbers(stats: &UpdateStats) -> [f32; 14] {
     [
         stats.critic_loss,
         stats.policy_loss,
@@ -138,6 +138,7 @@ fn to_numbers(stats: &UpdateStats) -> [f32; 13] {
         stats.policy_grad_norm,
         stats.critic_grad_norm,
         stats.stddev_mean,
+        stats.entropy,
     ]
 }
 
@@ -167,7 +168,7 @@ pub(super) fn save(model: &Model, program: &Program, words: &[u32], stats: &Upda
     }
     let [raw, first, second] = ["duals", "duals.first", "duals.second"].map(|name| take(program, words, name));
     SavedDuals { raw, first, second, step }.write(&mut writer);
-    writer.array("stats", &[13], &to_numbers(stats));
+    writer.array("stats", &[14], &to_numbers(stats));
     writer.number("noise.position", wide(words, NOISE));
     writer.number("updates", step);
     writer.finish()
@@ -189,7 +190,7 @@ pub(super) fn load(
     let duals = SavedDuals::read(model.duals.len(), &reader)?;
     let (position, updates) = (reader.number("noise.position")?, reader.number("updates")?);
     // The CPU's learner saves none.
-    let stats = reader.array("stats", &[13]).map_or(UpdateStats::default(), |numbers| of_numbers(&numbers));
+    let stats = reader.array("stats", &[14]).map_or(UpdateStats::default(), |numbers| of_numbers(&numbers));
     for ((names, network), saved) in NAMES.iter().zip(&model.networks).zip(networks) {
         let [online, target, first, second] = saved.buffers;
         put(program, words, names.turned, &network.turn(&online, false));

@@ -10,8 +10,8 @@
 
 use super::{
     launch::{Argument, Launch, LaunchList},
-    memory::{Capacity, Factor, NAMES, TILE, TRAVEL, memory, products, tables, tile_count, travelling},
-    model::Model,
+    memory::{Capacity, Factor, NAMES, TILE, TRAVEL, memory, partials, products, tables, tile_count, travelling},
+    model::{Kind, Model},
 };
 
 /// Threads of blocks that are one warp for each row, few for more blocks than the card has multiprocessors.
@@ -69,7 +69,7 @@ fn arguments(text: &'static str) -> impl Iterator<Item = Argument> {
 }
 
 /// Makes launches whose last arguments are numbers, then the strides.
-struct Maker<'a> {
+pub(super) struct Maker<'a> {
     model: &'a Model,
     strides: [Argument; 3],
 }
@@ -86,7 +86,7 @@ impl Maker<'_> {
         self.blocks(kernel, count.div_ceil(warps), ROW_THREADS, warps * words, (text, numbers))
     }
 
-    fn blocks(
+    pub(super) fn blocks(
         &self,
         kernel: &'static str,
         blocks: usize,
@@ -102,13 +102,18 @@ impl Maker<'_> {
 fn launches(model: &Model, capacity: Capacity, together: bool, list: &mut LaunchList) {
     let Capacity { transitions: t, windows: w } = capacity;
     let make = Maker { model, strides: list.strides().map(Argument::Word) };
-    evaluate(&make, t, t + w, list);
-    let text = "control batch.head duals q actions mean factor policy.out +weights +policy.d_out +terms";
-    list.push(make.rows("improve", t, make.words("IMPROVE_SHARED"), text, &[t]));
-    for (names, widest) in NAMES.iter().zip(["POLICY_WIDEST", "CRITIC_WIDEST"]) {
-        list.push(make.rows(names.backward, t, make.words(widest), names.backward_arguments, &[]));
+    match &model.kind {
+        Kind::Numbers { .. } => {
+            evaluate(&make, t, t + w, list);
+            let text = "control batch.head duals q actions mean factor policy.out +weights +policy.d_out +terms";
+            list.push(make.rows("improve", t, make.words("IMPROVE_SHARED"), text, &[t]));
+            for (names, widest) in NAMES.iter().zip(["POLICY_WIDEST", "CRITIC_WIDEST"]) {
+                list.push(make.rows(names.backward, t, make.words(widest), names.backward_arguments, &[]));
+            }
+            gradients(&make, list);
+        }
+        Kind::Frames(frames) => frames.launches(&make, t, t + w, list),
     }
-    gradients(&make, list);
     if together {
         meet(&make, t, list);
     } else {
@@ -160,9 +165,16 @@ fn gradients(make: &Maker<'_>, list: &mut LaunchList) {
 
 /// The decision to step.
 fn finish(make: &Maker<'_>, t: usize, list: &mut LaunchList) {
-    let [policy, critic] = make.model.networks.each_ref().map(|network| tile_count(make.model, network));
-    let text = "+control batch.head targets critic.out terms policy.partial critic.partial +duals +duals.first +duals.second \
-                +stats";
+    let [policy, critic] = make.model.networks.each_ref().map(|network| partials(make.model, network));
+    let text = match make.model.kind {
+        Kind::Numbers { .. } => {
+            "+control batch.head targets critic.out terms policy.partial critic.partial +duals +duals.first +duals.second \
+             +stats"
+        }
+        Kind::Frames(_) => {
+            "+control batch.head targets picked terms policy.partial critic.partial +duals +duals.first +duals.second +stats"
+        }
+    };
     // Ten sums of each warp.
     let shared = WIDE_THREADS / WARP * 10;
     list.push(make.blocks("finish", 1, WIDE_THREADS, shared, (text, &[t, policy, critic])));
@@ -173,9 +185,12 @@ fn meet(make: &Maker<'_>, t: usize, list: &mut LaunchList) {
     let networks = make.model.networks.each_ref();
     let [policy, critic] = networks.map(|network| network.initial.len());
     // As many blocks as there are parts of the squared norm.
-    let [policy_blocks, critic_blocks] = networks.map(|network| tile_count(make.model, network));
+    let [policy_blocks, critic_blocks] = networks.map(|network| partials(make.model, network));
     let warps = WIDE_THREADS / WARP;
-    let text = "control batch.head policy.gradient critic.gradient targets critic.out terms +travel";
+    let text = match make.model.kind {
+        Kind::Numbers { .. } => "control batch.head policy.gradient critic.gradient targets critic.out terms +travel",
+        Kind::Frames(_) => "control batch.head policy.gradient critic.gradient targets picked terms +travel",
+    };
     let blocks = (policy + critic).div_ceil(WIDE_THREADS) + 1;
     list.push(make.blocks("weigh", blocks, WIDE_THREADS, warps * 8, (text, &[policy, critic, t])));
     list.meeting = Some(list.launches.len());

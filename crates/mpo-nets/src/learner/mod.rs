@@ -21,7 +21,7 @@ pub use build::{InitialNetworks, cpu_learner, initial_networks, initial_paramete
 pub(crate) use duals::SavedDuals;
 pub(crate) use off_policy::sampled_flops;
 pub use pixels::pixel_learner;
-pub(crate) use pixels::pixel_policy_network;
+pub(crate) use pixels::{pixel_networks, pixel_policy_network};
 pub use reduction::{Alone, GradientReducer};
 pub(crate) use trained::SavedNetwork;
 

@@ -109,10 +109,27 @@ pub fn pixel_learner(
     config: &LearnerConfig,
     seed: u64,
 ) -> Result<Box<dyn LearnerStep>, NetsError> {
+    let (policy, critic) = pixel_networks(shape, network, config, seed)?;
+    let on_policy = config.algorithm == Algorithm::Ppo;
+    let networks = train(policy, critic, config, |layout| PixelNetwork::from_layout(layout, shape.height, shape.width));
+    Ok(if on_policy {
+        Box::new(PpoLearner::new(networks, shape.state_len(), DiscreteActions::new(shape.actions), config, seed))
+    } else {
+        Box::new(OffPolicyLearner::new(networks, ExactMpo::new(shape, config), config, seed))
+    })
+}
+
+/// A learner's policy and critic at the beginning of training.
+pub(crate) fn pixel_networks(
+    shape: &PixelShape,
+    network: &NetworkConfig,
+    config: &LearnerConfig,
+    seed: u64,
+) -> Result<(Initial, Initial), NetsError> {
     config.validate()?;
-    let on_policy = match config.algorithm {
-        Algorithm::Mpo => false,
-        Algorithm::Ppo => true,
+    let values = match config.algorithm {
+        Algorithm::Mpo => shape.actions,
+        Algorithm::Ppo => 1,
         other => {
             let (key, value) = ("learner.algorithm", other.name().to_owned());
             return Err(NetsError::Setting { key, value, must: "mpo or ppo where actions are discrete" });
@@ -121,13 +138,7 @@ pub fn pixel_learner(
     let initialise = compiled(shape, network)?;
     let device = Cpu::seed_from_u64(seed);
     let policy = initialise(shape.actions, &device);
-    let critic = initialise(if on_policy { 1 } else { shape.actions }, &device);
-    let networks = train(policy, critic, config, |layout| PixelNetwork::from_layout(layout, shape.height, shape.width));
-    Ok(if on_policy {
-        Box::new(PpoLearner::new(networks, shape.state_len(), DiscreteActions::new(shape.actions), config, seed))
-    } else {
-        Box::new(OffPolicyLearner::new(networks, ExactMpo::new(shape, config), config, seed))
-    })
+    Ok((policy, initialise(values, &device)))
 }
 
 /// A policy network's places, for actors, who take their parameters from a learner.

@@ -50,7 +50,7 @@ impl Stage {
     }
 
     /// Numbers under the whole kernel.
-    fn patch(&self) -> usize {
+    pub(super) fn patch(&self) -> usize {
         self.kernel * self.kernel * self.from[2]
     }
 

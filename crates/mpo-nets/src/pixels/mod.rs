@@ -136,7 +136,41 @@ impl PixelActivations {
     }
 }
 
+/// Sizes of a network over frames, and the first places of its parameters.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sizes {
+    /// Height, width and channels of each convolution's maps.
+    pub(crate) maps: [[usize; 3]; 3],
+    /// Numbers under each convolution's kernel.
+    pub(crate) patches: [usize; 3],
+    pub(crate) units: usize,
+    pub(crate) output: usize,
+    pub(crate) weights: [usize; 3],
+    pub(crate) biases: [usize; 3],
+    pub(crate) dense: usize,
+    pub(crate) dense_bias: usize,
+    pub(crate) head: usize,
+    pub(crate) head_bias: usize,
+}
+
 impl PixelNetwork {
+    /// Sizes and places, for kernels that are not these.
+    pub(crate) fn sizes(&self) -> Sizes {
+        let stages = &self.stages;
+        Sizes {
+            maps: stages.each_ref().map(|stage| stage.to),
+            patches: stages.each_ref().map(Stage::patch),
+            units: self.units,
+            output: self.output,
+            weights: stages.each_ref().map(|stage| stage.weight.start),
+            biases: stages.each_ref().map(|stage| stage.bias.start),
+            dense: self.dense.start,
+            dense_bias: self.dense_bias.start,
+            head: self.head.start,
+            head_bias: self.head_bias.start,
+        }
+    }
+
     /// Reads sizes and places from the layout of a [`Convolutional`] network for frames of `height` by `width`.
     ///
     /// # Panics

@@ -1,8 +1,8 @@
 //! Every kernel compiles under NVIDIA's own compiler, where `cargo xtask setup cuda` has fetched it.
 
 use mpo_nets::{
-    NetsError,
-    cuda::{KERNELS, Nvrtc},
+    LearnerConfig, NetsError, NetworkConfig, PixelShape,
+    cuda::{FRAME_KERNELS, KERNELS, Model, Nvrtc},
 };
 
 use crate::data::Case;
@@ -18,10 +18,15 @@ fn every_kernel_compiles_without_spilling() {
         }
         Err(error) => panic!("{error}"),
     };
-    for case in [Case::walker(), Case::full(), Case::two_torsos(), Case::tensor_cores()] {
-        let compiled = nvrtc.compile(&case.model(0).source(), "sm_90").expect("the kernels compile");
+    let atari = PixelShape { stack: 4, height: 84, width: 84, actions: 18 };
+    let atari =
+        Model::frames(&atari, &NetworkConfig::default(), &LearnerConfig::default(), 0).expect("the DQN's sizes");
+    let cases = [Case::walker(), Case::full(), Case::two_torsos(), Case::tensor_cores()];
+    let models = cases.map(|case| (case.model(0), &KERNELS[..])).into_iter().chain([(atari, &FRAME_KERNELS[..])]);
+    for (model, kernels) in models {
+        let compiled = nvrtc.compile(&model.source(), "sm_90").expect("the kernels compile");
         assert!(compiled.cubin.starts_with(b"\x7fELF"), "an image for the driver");
-        for kernel in KERNELS {
+        for kernel in kernels {
             assert!(compiled.log.contains(&format!("'{kernel}' for 'sm_90'")), "{kernel}:\n{}", compiled.log);
         }
         // Memory for registers that did not fit would cost more than all else a kernel does.

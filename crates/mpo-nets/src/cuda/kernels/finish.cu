@@ -5,7 +5,7 @@
 // Words of the statistics, as UpdateStats has them.
 enum {
     CRITIC_LOSS, POLICY_LOSS, TEMPERATURE, ALPHA_MEAN, ALPHA_COVARIANCE, KL_Q, KL_MEAN, KL_COVARIANCE, Q_MEAN,
-    TARGET_MEAN, POLICY_NORM, CRITIC_NORM, STDDEV_MEAN
+    TARGET_MEAN, POLICY_NORM, CRITIC_NORM, STDDEV_MEAN, ENTROPY
 };
 
 #define SUMS 10
@@ -62,7 +62,9 @@ __device__ inline void conclude(unsigned* control, const float* sums, unsigned n
 
     float gradient[3], eta = dual_value(duals[0]);
     gradient[0] = (EPSILON - sums[3]) * sigmoid(duals[0]);
-#if JOINT
+#if DISCRETE
+    gradient[1] = (EPSILON_MEAN - sums[5]) * sigmoid(duals[1]);
+#elif JOINT
     gradient[1] = (EPSILON_JOINT - (sums[5] + sums[6])) * sigmoid(duals[1]);
 #else
     gradient[1] = (EPSILON_MEAN - sums[5]) * sigmoid(duals[1]);
@@ -75,7 +77,7 @@ __device__ inline void conclude(unsigned* control, const float* sums, unsigned n
     stats[POLICY_LOSS] = sums[4];
     stats[TEMPERATURE] = eta;
     stats[ALPHA_MEAN] = dual_value(duals[1]);
-    stats[ALPHA_COVARIANCE] = dual_value(duals[DUALS - 1]);
+    stats[ALPHA_COVARIANCE] = DISCRETE ? 0.0f : dual_value(duals[DUALS - 1]);
     stats[KL_Q] = sums[3];
     stats[KL_MEAN] = sums[5];
     stats[KL_COVARIANCE] = sums[6];
@@ -83,7 +85,8 @@ __device__ inline void conclude(unsigned* control, const float* sums, unsigned n
     stats[TARGET_MEAN] = sums[2];
     stats[POLICY_NORM] = policy_norm;
     stats[CRITIC_NORM] = critic_norm;
-    stats[STDDEV_MEAN] = sums[7];
+    stats[STDDEV_MEAN] = DISCRETE ? 0.0f : sums[7];
+    stats[ENTROPY] = DISCRETE ? sums[7] : 0.0f;
 
     // In the order in which the host's learner looks.
     float checked[7] = {sums[2], sums[0], sums[3], sums[4], policy_norm, critic_norm, dual_sum};
