@@ -176,7 +176,6 @@ impl Batch {
             rewards: &self.rewards,
             discounts: &self.discounts,
             log_probs: &self.log_probs,
-            ..BatchView::default()
         }
     }
 

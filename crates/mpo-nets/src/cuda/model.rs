@@ -124,7 +124,7 @@ pub(super) enum Kind {
     /// Numbers, and a Gaussian policy.
     Numbers { torso: Torso, head: GaussianHead, clip_actions: bool },
     /// Frames, and discrete actions.
-    Frames(Frames),
+    Frames(Box<Frames>),
 }
 
 impl Model {
@@ -198,7 +198,7 @@ impl Model {
             full: false,
             networks: [device("policy", policy), device("critic", critic)],
             duals: vec![config.initial_temperature, config.initial_alpha_mean],
-            kind: Kind::Frames(frames),
+            kind: Kind::Frames(Box::new(frames)),
             config: config.clone(),
         })
     }
@@ -257,7 +257,8 @@ impl Model {
                     self.networks.each_ref().map(|network| crate::Network::from_layout(&network.layout, *torso));
                 crate::learner::sampled_flops(&policy, &critic, self.samples, transitions, windows)
             }
-            Kind::Frames(Frames { network, .. }) => {
+            Kind::Frames(frames) => {
+                let network = &frames.network;
                 2 * (network.forward_flops(transitions + windows) + network.training_flops(transitions))
             }
         }
