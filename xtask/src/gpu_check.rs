@@ -43,6 +43,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let built = process::target().join("release/mpo");
     let program = folder.join("mpo");
     fs::copy(&built, &program).with_context(|| format!("cannot copy {}", built.display()))?;
+    // Line tables are most of the program and nothing there needs them; without a `strip` they travel too.
+    let _ = Command::new("strip").arg("--strip-debug").arg(&program).status();
     let from = setup::cache_directory()?;
     for name in setup::control_suite_folders()? {
         copy(&from.join(&name), &cache.join(&name))?;
