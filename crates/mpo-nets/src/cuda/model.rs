@@ -94,7 +94,7 @@ pub struct DeviceNetwork {
     turned: bool,
 }
 
-/// Sizes and settings of a learner with a Gaussian policy. The kernels are compiled for all but numbers that runs of one population
+/// Sizes and settings of a learner. The kernels are compiled for all but numbers that runs of one population
 /// may differ in: KL bounds, learning rates, discount, lambda, clip and target period.
 #[derive(Clone, Debug)]
 pub struct Model {

@@ -145,6 +145,20 @@ pub(crate) fn emulator(model: &Model) -> Option<Box<dyn Device>> {
     }
 }
 
+/// Of windows' packed states, of `width` numbers each: those with a transition, then those that end the windows.
+pub(crate) fn gathered<T: Copy>(states: &[T], width: usize, lengths: &[u32]) -> Vec<T> {
+    let rows: Vec<&[T]> = states.chunks_exact(width).collect();
+    let (mut first, mut last, mut at) = (Vec::new(), Vec::new(), 0);
+    for &length in lengths {
+        let end = at + length as usize;
+        rows[at..end].iter().for_each(|row| first.extend_from_slice(row));
+        last.extend_from_slice(rows[end]);
+        at = end + 1;
+    }
+    first.extend(last);
+    first
+}
+
 /// The arrays of a checkpoint, in the order of their names.
 pub(crate) fn arrays(bytes: &[u8]) -> Vec<(String, Vec<f32>)> {
     let tensors = SafeTensors::deserialize(bytes).expect("a checkpoint");

@@ -10,7 +10,7 @@ use mpo_nets::{
 };
 
 use crate::{
-    data::{arrays, distance, emulator},
+    data::{arrays, distance, emulator, gathered},
     updates::{apart, close_stats},
 };
 
@@ -141,7 +141,7 @@ fn outputs_targets_and_gradients_are_the_oracles() {
     let piece = |name: &str, len: usize| device.inspect(name).expect("the device works")[..len].to_vec();
     let arrays = arrays(&before);
     let (t, s, a) = (data.rewards.len(), data.rewards.len() + data.lengths.len(), SHAPE.actions);
-    let states = gathered(&data);
+    let states = gathered(&data.frames, SHAPE.state_len(), &data.lengths);
     let mut outputs = Vec::new();
     for (index, name) in ["policy", "critic"].into_iter().enumerate() {
         let layout = &model.networks[index].layout;
@@ -189,20 +189,6 @@ fn outputs_targets_and_gradients_are_the_oracles() {
     let mut targets = vec![0.0; t];
     retrace_windows(&data.lengths, transitions, &log_rho, config.retrace_lambda, &mut targets);
     assert!(distance(&piece("targets", t), &targets) < 1e-5, "targets");
-}
-
-/// States with a transition, then those that end the windows.
-fn gathered(data: &Data) -> Vec<u8> {
-    let rows: Vec<&[u8]> = data.frames.chunks_exact(SHAPE.state_len()).collect();
-    let (mut first, mut last, mut at) = (Vec::new(), Vec::new(), 0);
-    for &length in &data.lengths {
-        let end = at + length as usize;
-        rows[at..end].iter().for_each(|row| first.extend_from_slice(row));
-        last.extend_from_slice(rows[end]);
-        at = end + 1;
-    }
-    first.extend(last);
-    first
 }
 
 #[test]

@@ -10,7 +10,7 @@ use mpo_nets::{
     noise::Noise,
 };
 
-use crate::data::{Case, Data, arrays, distance};
+use crate::data::{Case, Data, arrays, distance, gathered};
 
 /// A network of a checkpoint: online and target parameters, the optimiser's moments.
 struct Side {
@@ -67,7 +67,7 @@ impl Probe {
         let duals = arrays.iter().find(|(name, _)| name == "duals.raw").expect("duals").1.clone();
         let transitions = data.rewards.len();
         let position = position.position();
-        let states = gathered(&case, &data);
+        let states = gathered(&data.observations, case.observation, &data.lengths);
         Some(Self { case, model, device, data, states, transitions, policy, critic, duals, position })
     }
 
@@ -84,20 +84,6 @@ impl Probe {
     fn head(&self) -> GaussianHead {
         GaussianHead::of(self.case.action, &self.case.network)
     }
-}
-
-/// States with a transition, then those that end the windows.
-fn gathered(case: &Case, data: &Data) -> Vec<f32> {
-    let rows: Vec<&[f32]> = data.observations.chunks_exact(case.observation).collect();
-    let (mut first, mut last, mut at) = (Vec::new(), Vec::new(), 0);
-    for &length in &data.lengths {
-        let end = at + length as usize;
-        rows[at..end].iter().for_each(|row| first.extend_from_slice(row));
-        last.extend_from_slice(rows[end]);
-        at = end + 1;
-    }
-    first.extend(last);
-    first
 }
 
 fn clipped(case: &Case, actions: &[f32]) -> Vec<f32> {
