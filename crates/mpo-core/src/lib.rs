@@ -14,7 +14,7 @@
 //! | [`out_of_bounds_cost`] | the penalty for actions outside the bounds (MO-MPO) |
 //! | [`Categorical`], [`categorical_e_step`], [`categorical_solve_temperature`], [`categorical_m_step`] | the same for discrete actions, the prior kept in eq. 7 |
 //! | [`retrace`], [`retrace_windows`], [`trace_coefficient`] | policy evaluation, eq. 13 |
-//! | [`td_targets`], [`n_step_targets`] | its special cases |
+//! | [`td_targets`], [`n_step_targets`], [`n_step_windows`] | its special cases |
 //! | [`critic_loss`] | `mean (Q - sg[Qret])^2` |
 //! | [`advantage_weights`] | parametric E-step, Alg. 3 and App. D.4 |
 //! | [`q_weights`], [`single_sample_weights`], [`policy_gradient`] | EPG and actor-critic with entropy bonus, Figs. 2 and 4 |
@@ -125,4 +125,6 @@ pub use policy_gradient::{
 };
 pub use ppo::{gae, normalise_advantages, ppo_clip};
 pub use real::Real;
-pub use retrace::{Transitions, n_step_targets, retrace, retrace_windows, td_targets, trace_coefficient};
+pub use retrace::{
+    Transitions, n_step_targets, n_step_windows, retrace, retrace_windows, td_targets, trace_coefficient,
+};

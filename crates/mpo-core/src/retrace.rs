@@ -134,6 +134,30 @@ pub fn n_step_targets<T: Real>(v_tp1: &[T], r_t: &[T], discount_t: &[T], steps: 
     }
 }
 
+/// [`n_step_targets`] on windows of different lengths packed one after another; no target reaches beyond its window.
+///
+/// - `lengths`: transitions of each window.
+///
+/// # Panics
+/// As [`n_step_targets`], or if `lengths` does not sum to the arrays' length.
+pub fn n_step_windows<T: Real>(
+    lengths: &[u32],
+    v_tp1: &[T],
+    r_t: &[T],
+    discount_t: &[T],
+    steps: usize,
+    targets: &mut [T],
+) {
+    let mut start = 0;
+    for &length in lengths {
+        let window = start..start + length as usize;
+        let [v_tp1, r_t, discount_t] = [v_tp1, r_t, discount_t].map(|part| &part[window.clone()]);
+        n_step_targets(v_tp1, r_t, discount_t, steps, &mut targets[window]);
+        start += length as usize;
+    }
+    assert_eq!(start, targets.len(), "lengths of the windows");
+}
+
 /// `discount * value`, and nothing at a termination whatever the value beyond it.
 #[inline]
 fn discounted<T: Real>(discount: T, value: T) -> T {
@@ -207,6 +231,16 @@ mod tests {
             }
             start += len;
         }
+    }
+
+    #[test]
+    fn steps_without_correction_end_with_their_window() {
+        // Two steps: the second window's first transition does not see the first window's last, nor the other way round.
+        let (r, v) = ([1.0, 2.0, 4.0, 8.0, 16.0_f64], [32.0, 64.0, 128.0, 256.0, 512.0]);
+        let mut targets = [0.0; 5];
+        n_step_windows(&[3, 0, 2], &v, &r, &[0.5, 0.5, 0.5, 0.0, 0.5], 2, &mut targets);
+        let wanted = [1.0 + 1.0 + 16.0, 2.0 + 2.0 + 32.0, 4.0 + 64.0, 8.0, 16.0 + 256.0];
+        assert!(targets.iter().zip(wanted).all(|(target, wanted)| (target - wanted).abs() < 1e-12), "{targets:?}");
     }
 
     #[test]

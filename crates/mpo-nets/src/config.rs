@@ -166,6 +166,10 @@ pub struct LearnerConfig {
     pub discount: f32,
     /// Retrace's lambda.
     pub retrace_lambda: f32,
+    /// Rewards of an n-step target, which then takes Retrace's place: what followed in the replay is followed without correction, up
+    /// to this many steps or the window's end, for the sake of a reward's reach where Retrace cuts nearly every trace. Without it the
+    /// targets are Retrace's, DDPG's of one step.
+    pub n_step: Option<usize>,
     /// Actions sampled per state, M, for the E-step and for the value of the next state.
     pub action_samples: usize,
     /// Bound epsilon on the E-step's KL.
@@ -203,6 +207,10 @@ pub struct LearnerConfig {
     pub target_precision: Precision,
     /// Largest global norm of a network's gradient.
     pub gradient_clip: f32,
+    /// Critics, 1 or 2, each with a target, a gradient and an optimiser of its own. Two begin apart and learn the same targets, for which
+    /// the lesser of their target values counts (clipped double Q, Fujimoto et al. 2018): a critic's errors, which a policy seeks out, are
+    /// then shared by both or bring nothing. The paper has one.
+    pub critics: usize,
     /// Weight of the entropy in the policy's objective, nats: EPG, actor-critic and PPO.
     pub entropy_weight: f32,
     /// Whether EPG subtracts the mean of a state's samples from their values, and the actor-critic that of the others from
@@ -242,6 +250,7 @@ impl Default for LearnerConfig {
             algorithm: Algorithm::Mpo,
             discount: 0.99,
             retrace_lambda: 1.0,
+            n_step: None,
             action_samples: 20,
             epsilon: 0.1,
             epsilon_mean: 0.1,
@@ -259,6 +268,7 @@ impl Default for LearnerConfig {
             target_period: 100,
             target_precision: Precision::F32,
             gradient_clip: 40.0,
+            critics: 1,
             entropy_weight: 1e-3,
             baseline: true,
             threads: 1,
@@ -282,6 +292,11 @@ impl NetworkConfig {
 }
 
 impl LearnerConfig {
+    /// How many critics the algorithm trains: PPO has the one.
+    pub(crate) fn critics(&self) -> usize {
+        if self.algorithm == Algorithm::Ppo { 1 } else { self.critics }
+    }
+
     /// Checks every setting's range.
     ///
     /// # Errors
@@ -303,6 +318,9 @@ impl LearnerConfig {
         ] {
             positive(key, value)?;
         }
+        if self.n_step == Some(0) {
+            return Err(setting("learner.n_step", &0, "at least 1; without it targets are Retrace's"));
+        }
         self.epsilon_penalty.map_or(Ok(()), |epsilon| positive("learner.epsilon_penalty", epsilon))?;
         for (key, value) in [
             ("learner.action_samples", self.action_samples as u64),
@@ -317,6 +335,9 @@ impl LearnerConfig {
         }
         if !(self.entropy_weight.is_finite() && self.entropy_weight >= 0.0) {
             return Err(setting("learner.entropy_weight", &self.entropy_weight, "a finite number, at least 0"));
+        }
+        if !(1..=2).contains(&self.critics) {
+            return Err(setting("learner.critics", &self.critics, "1 or 2"));
         }
         if !(1..=crate::threads::MOST).contains(&self.threads) {
             return Err(setting("learner.threads", &self.threads, "between 1 and 32"));

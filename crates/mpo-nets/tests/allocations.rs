@@ -101,6 +101,7 @@ fn updates_and_actions_allocate_nothing_once_warm() {
         let mut config =
             LearnerConfig { algorithm, temperature, threads, target_period: 4, ..LearnerConfig::default() };
         config.target_precision = target_precision;
+        config.critics = threads.min(2);
         config.epsilon_penalty = (threads == 1).then_some(1e-3);
         for branched in [false, true] {
             let mut learner = if branched {
@@ -166,6 +167,7 @@ fn pixels() {
         let mut config =
             LearnerConfig { algorithm, temperature, threads, target_period: 2, ..LearnerConfig::default() };
         config.ppo.minibatch = 4;
+        config.critics = threads;
         let mut learner = pixel_learner(&shape, &network, &config, 0).expect("sound settings");
         let mut update = || {
             for _ in 0..3 {

@@ -133,9 +133,10 @@ impl Model {
     /// # Errors
     /// [`NetsError::Setting`] for what only the CPU's learner does.
     pub fn new(initial: InitialNetworks, network: &NetworkConfig, config: &LearnerConfig) -> Result<Self, NetsError> {
-        let InitialNetworks { observation, action, policy, critic } = initial;
-        let head = GaussianHead::of(action, network);
         supports(network, config)?;
+        let InitialNetworks { observation, action, policy, mut critics } = initial;
+        let critic = critics.remove(0);
+        let head = GaussianHead::of(action, network);
         let joint = config.algorithm == Algorithm::MpoJointKl;
         let mut duals = vec![config.initial_temperature, config.initial_alpha_mean];
         duals.extend((!joint).then_some(config.initial_alpha_covariance));
@@ -183,7 +184,7 @@ impl Model {
         seed: u64,
     ) -> Result<Self, NetsError> {
         supports_frames(config)?;
-        let (policy, critic) = pixel_networks(shape, network, config, seed)?;
+        let (policy, mut critics) = pixel_networks(shape, network, config, seed)?;
         let frames = Frames { shape: *shape, network: PixelNetwork::from_layout(&policy.0, shape.height, shape.width) };
         let device = |name, (layout, initial): (Layout, Vec<f32>)| {
             let sizes = [shape.state_len(), frames.features(), frames.network.sizes().units, shape.actions];
@@ -196,7 +197,7 @@ impl Model {
             samples: 0,
             factor: 0,
             full: false,
-            networks: [device("policy", policy), device("critic", critic)],
+            networks: [device("policy", policy), device("critic", critics.remove(0))],
             duals: vec![config.initial_temperature, config.initial_alpha_mean],
             kind: Kind::Frames(Box::new(frames)),
             config: config.clone(),
@@ -430,7 +431,7 @@ pub fn supports(network: &NetworkConfig, config: &LearnerConfig) -> Result<(), N
         let must = "mpo or mpo_joint_kl on a CUDA device; with --device cpu every algorithm runs";
         return setting("learner.algorithm", config.algorithm.name().to_owned(), must);
     }
-    exact_temperature(config)?;
+    shared_refusals(config)?;
     if let Some(epsilon) = config.epsilon_penalty {
         return setting("learner.epsilon_penalty", epsilon.to_string(), "left away on a CUDA device");
     }
@@ -452,14 +453,22 @@ pub fn supports_frames(config: &LearnerConfig) -> Result<(), NetsError> {
         let must = "mpo on a CUDA device where actions are discrete; with --device cpu it may be ppo";
         return Err(NetsError::Setting { key: "learner.algorithm", value: config.algorithm.name().to_owned(), must });
     }
-    exact_temperature(config)
+    shared_refusals(config)
 }
 
-/// Refuses the one way to choose the temperature that no kernel has.
-fn exact_temperature(config: &LearnerConfig) -> Result<(), NetsError> {
+/// Refuses what no kernel has of what all learners know.
+fn shared_refusals(config: &LearnerConfig) -> Result<(), NetsError> {
     if config.temperature == TemperatureMode::Exact {
         let must = "\"sgd\" on a CUDA device; with --device cpu it may be \"exact\"";
         return Err(NetsError::Setting { key: "learner.temperature", value: "exact".to_owned(), must });
+    }
+    if let Some(steps) = config.n_step {
+        let must = "left away on a CUDA device, whose targets are Retrace's";
+        return Err(NetsError::Setting { key: "learner.n_step", value: steps.to_string(), must });
+    }
+    if config.critics != 1 {
+        let must = "1 on a CUDA device; with --device cpu it may be 2";
+        return Err(NetsError::Setting { key: "learner.critics", value: config.critics.to_string(), must });
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! From const-generic shapes and settings to a learner with run-time sizes.
 
+use std::iter;
+
 use dfdx::{
     nn::{BuildModule, TensorCollection},
     tensor::Cpu,
@@ -22,11 +24,9 @@ pub(crate) type Initial = (Layout, Vec<f32>);
 /// The widths for which networks are compiled, policy then critic: the paper's for the control suite and for the humanoid and
 /// parkour, and the tests'.
 macro_rules! widths {
-    ($config:expr, $algorithm:expr, $build:ident :: <$obs:ident, $part:ident, $act:ident, $diagonal:ident, $full:ident>, $seed:expr; $(([$p1:literal, $p2:literal], [$c1:literal, $c2:literal])),* $(,)?) => {
+    ($config:expr, $build:ident :: <$obs:ident, $part:ident, $act:ident, $diagonal:ident, $full:ident>; $(([$p1:literal, $p2:literal], [$c1:literal, $c2:literal])),* $(,)?) => {
         match ($config.policy_hidden, $config.critic_hidden) {
-            $(([$p1, $p2], [$c1, $c2]) => {
-                $build::<$obs, $part, $act, $diagonal, $full, $p1, $p2, $c1, $c2>($config, $algorithm, $seed)
-            })*
+            $(([$p1, $p2], [$c1, $c2]) => $build::<$obs, $part, $act, $diagonal, $full, $p1, $p2, $c1, $c2>,)*
             (policy, critic) => {
                 return Err(NetsError::Widths {
                     policy,
@@ -44,7 +44,7 @@ pub struct InitialNetworks {
     pub(crate) observation: usize,
     pub(crate) action: usize,
     pub(crate) policy: Initial,
-    pub(crate) critic: Initial,
+    pub(crate) critics: Vec<Initial>,
 }
 
 /// The networks of a learner of `config.algorithm` for a policy of `ACT` actions over `OBS` numbers of an observation and, behind them,
@@ -71,12 +71,17 @@ pub fn initial_networks<
     network.validate()?;
     config.validate()?;
     check_policy(network, config.algorithm)?;
-    let (policy, critic) = widths!(network, config.algorithm, initialise::<OBS, PART, ACT, DIAGONAL, FULL>, seed;
+    let initialise = widths!(network, initialise::<OBS, PART, ACT, DIAGONAL, FULL>;
         ([100, 100], [200, 200]),
         ([200, 200], [300, 300]),
         ([32, 32], [32, 32]),
     );
-    Ok(InitialNetworks { observation: OBS + PART, action: ACT, policy, critic })
+    let device = Cpu::seed_from_u64(seed);
+    let (policy, critic) = initialise(network, config.algorithm, &device);
+    // Drawn after the first from the same stream, so that it does not depend on whether there is a second.
+    let others = (1..config.critics()).map(|_| initialise(network, config.algorithm, &device).1);
+    let critics = iter::once(critic).chain(others).collect();
+    Ok(InitialNetworks { observation: OBS + PART, action: ACT, policy, critics })
 }
 
 /// The CPU learner of `config.algorithm` that begins with `initial`, which must have been drawn for the same settings. The noise
@@ -88,8 +93,8 @@ pub fn cpu_learner(
     config: &LearnerConfig,
     seed: u64,
 ) -> Box<dyn LearnerStep> {
-    let InitialNetworks { observation, action, policy, critic } = initial;
-    let networks = train(policy, critic, config, |layout| Network::from_layout(layout, network.torso));
+    let InitialNetworks { observation, action, policy, critics } = initial;
+    let networks = train((policy, critics), config, |layout| Network::from_layout(layout, network.torso));
     if config.algorithm == Algorithm::Ppo {
         let actions = GaussianActions::new(GaussianHead::of(action, network));
         return Box::new(PpoLearner::new(networks, observation, actions, config, seed));
@@ -98,22 +103,20 @@ pub fn cpu_learner(
     Box::new(OffPolicyLearner::new(networks, objective, config, seed))
 }
 
-/// Policy and critic with what training them takes; they share threads.
+/// Policy and critics with what training them takes; they share threads.
 pub(super) fn train<N: StateNetwork>(
-    policy: Initial,
-    critic: Initial,
+    (policy, critics): (Initial, Vec<Initial>),
     config: &LearnerConfig,
     network: impl Fn(&Layout) -> N,
-) -> [Trained<N>; 2] {
+) -> (Trained<N>, Vec<Trained<N>>) {
     let threads = Threads::new(config.threads);
-    let (on_policy, rates) =
-        (config.algorithm == Algorithm::Ppo, [config.policy_learning_rate, config.critic_learning_rate]);
-    let name = if on_policy { "value" } else { "critic" };
-    let precision = config.target_precision;
-    [
-        Trained::new("policy", network(&policy.0), policy, rates[0], precision, &threads),
-        Trained::new(name, network(&critic.0), critic, rates[1], precision, &threads),
-    ]
+    let trained = |name, initial: Initial, rate| {
+        Trained::new(name, network(&initial.0), initial, rate, config.target_precision, &threads)
+    };
+    let names = if config.algorithm == Algorithm::Ppo { ["value", ""] } else { ["critic", "critic_2"] };
+    let critics =
+        names.into_iter().zip(critics).map(|(name, critic)| trained(name, critic, config.critic_learning_rate));
+    (trained("policy", policy, config.policy_learning_rate), critics.collect())
 }
 
 /// A deterministic policy has no density: the algorithm and the policy must suit each other.
@@ -175,15 +178,14 @@ fn initialise<
 >(
     config: &NetworkConfig,
     algorithm: Algorithm,
-    seed: u64,
+    device: &Cpu,
 ) -> (Initial, Initial) {
     let build = match config.torso {
         Torso::LayerNorm => with_torso::<OBS, ACT, DIAGONAL, FULL, P1, P2, C1, C2, LayerNormTorso>,
         Torso::Plain => with_torso::<OBS, ACT, DIAGONAL, FULL, P1, P2, C1, C2, PlainTorso>,
     };
-    let device = Cpu::seed_from_u64(seed);
-    let (policy, critic) = build(config, algorithm, &device);
-    (with_branch::<PART, P1, P2>(policy, &device), with_branch::<PART, C1, C2>(critic, &device))
+    let (policy, critic) = build(config, algorithm, device);
+    (with_branch::<PART, P1, P2>(policy, device), with_branch::<PART, C1, C2>(critic, device))
 }
 
 /// The tensors of a [`Branched`](crate::Branched) network, its two halves compiled apart.

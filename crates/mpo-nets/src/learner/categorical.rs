@@ -2,12 +2,13 @@
 
 use mpo_core::{
     Categorical, Transitions, categorical_e_step, categorical_m_step, categorical_solve_temperature, critic_loss,
-    retrace_windows,
+    n_step_windows, retrace_windows,
 };
 
 use super::{
     BatchView, UpdateStats,
     duals::Duals,
+    evaluation::keep_least,
     off_policy::Objective,
     ppo::Actions,
     trained::{StateNetwork, Trained},
@@ -17,7 +18,8 @@ use crate::{LearnerConfig, PixelShape, TemperatureMode, noise::Noise};
 /// MPO over discrete actions: T transitions in W windows, S = T + W states, A actions.
 ///
 /// ```text
-/// V'(s)  = sum_a pi'(a|s) Q'(s, a)                                 Retrace (paper eq. 13) with these and the taken Q'
+/// Q'      = the least of the target critics' values
+/// V'(s)  = sum_a pi'(a|s) Q'(s, a)                                 Retrace (paper eq. 13) with these and the taken Q', or n steps
 /// q(a|s) ~ pi'(a|s) exp( Q'(s, a) / eta )                          the prior stays in (eq. 7)
 /// loss   = mean_s [ -sum_a q(a|s) log pi(a|s) + alpha KL(pi' || pi) ]
 /// ```
@@ -34,6 +36,8 @@ pub(super) struct ExactMpo<T> {
     logits: Vec<f32>,
     q: Vec<f32>,
     v: Vec<f32>,
+    /// Values of another critic than the first, `[S, A]`.
+    other: Vec<f32>,
     /// Per transition, `[T]`.
     taken: Vec<usize>,
     q_t: Vec<f32>,
@@ -60,6 +64,7 @@ impl<T: Copy + Default> ExactMpo<T> {
             logits: Vec::new(),
             q: Vec::new(),
             v: Vec::new(),
+            other: Vec::new(),
             taken: Vec::new(),
             q_t: Vec::new(),
             v_tp1: Vec::new(),
@@ -109,14 +114,18 @@ impl<T: Copy + Default> ExactMpo<T> {
         let (t, a) = (self.taken.len(), self.actions);
         Categorical::new(a, &self.logits).expectation(&self.q, &mut self.v);
         batch.value_next_states(|state| self.v[state], &mut self.v_tp1);
+        for (gamma_d, d) in self.discount_t.iter_mut().zip(batch.discounts) {
+            *gamma_d = self.config.discount * d;
+        }
+        if let Some(steps) = self.config.n_step {
+            n_step_windows(batch.lengths, &self.v_tp1, batch.rewards, &self.discount_t, steps, &mut self.targets);
+            return;
+        }
         Categorical::new(a, &self.logits[..t * a]).log_prob(&self.taken, &mut self.log_rho_t);
         for (log_rho, log_b) in self.log_rho_t.iter_mut().zip(batch.log_probs) {
             *log_rho -= log_b;
         }
         pick(&self.q, &self.taken, a, &mut self.q_t);
-        for (gamma_d, d) in self.discount_t.iter_mut().zip(batch.discounts) {
-            *gamma_d = self.config.discount * d;
-        }
         let transitions =
             Transitions { q_t: &self.q_t, v_tp1: &self.v_tp1, r_t: batch.rewards, discount_t: &self.discount_t };
         retrace_windows(batch.lengths, transitions, &self.log_rho_t, self.config.retrace_lambda, &mut self.targets);
@@ -150,7 +159,7 @@ impl<N: StateNetwork> Objective<N> for ExactMpo<N::Number> {
         &mut self,
         batch: &BatchView<'_>,
         policy: &mut Trained<N>,
-        critic: &mut Trained<N>,
+        critics: &mut [Trained<N>],
         duals: &mut Duals,
         _: &mut Noise,
     ) -> UpdateStats {
@@ -158,20 +167,31 @@ impl<N: StateNetwork> Objective<N> for ExactMpo<N::Number> {
         let t = self.begin(batch, N::states(batch));
         let (rows, a) = (self.v.len(), self.actions);
         policy.forward_target(&self.states, rows, &mut self.logits);
-        critic.forward_target(&self.states, rows, &mut self.q);
+        for (index, critic) in critics.iter_mut().enumerate() {
+            if index == 0 {
+                critic.forward_target(&self.states, rows, &mut self.q);
+            } else {
+                self.other.resize(rows * a, 0.0);
+                critic.forward_target(&self.states, rows, &mut self.other);
+                keep_least(&mut self.q, &self.other);
+            }
+        }
         self.evaluate(batch);
         stats.target_mean = mean(&self.targets);
 
         let states = &self.states[..t * self.observation];
-        critic.forward(states, t, &mut self.online);
-        pick(&self.online, &self.taken, a, &mut self.q_online_t);
-        stats.critic_loss = critic_loss(&self.q_online_t, &self.targets, &mut self.d_q_t);
-        stats.q_mean = mean(&self.q_online_t);
-        self.d_online.fill(0.0);
-        for ((row, &action), &d) in self.d_online.chunks_exact_mut(a).zip(&self.taken).zip(&self.d_q_t) {
-            row[action] = d;
+        for critic in &mut *critics {
+            critic.forward(states, t, &mut self.online);
+            pick(&self.online, &self.taken, a, &mut self.q_online_t);
+            stats.critic_loss += critic_loss(&self.q_online_t, &self.targets, &mut self.d_q_t);
+            stats.q_mean += mean(&self.q_online_t);
+            self.d_online.fill(0.0);
+            for ((row, &action), &d) in self.d_online.chunks_exact_mut(a).zip(&self.taken).zip(&self.d_q_t) {
+                row[action] = d;
+            }
+            critic.backward(states, t, &self.d_online);
         }
-        critic.backward(states, t, &self.d_online);
+        stats.share_critics(critics.len());
 
         self.weigh(duals, &mut stats);
         let states = &self.states[..t * self.observation];
@@ -188,9 +208,10 @@ impl<N: StateNetwork> Objective<N> for ExactMpo<N::Number> {
         stats
     }
 
-    fn flops(&self, policy: &N, critic: &N, transitions: usize, windows: usize) -> usize {
+    fn flops(&self, policy: &N, critics: &[Trained<N>], transitions: usize, windows: usize) -> usize {
         let states = transitions + windows;
-        [policy, critic].iter().map(|net| net.forward_flops(states) + net.training_flops(transitions)).sum()
+        let networks = critics.iter().map(|critic| &critic.network).chain([policy]);
+        networks.map(|net| net.forward_flops(states) + net.training_flops(transitions)).sum()
     }
 }
 

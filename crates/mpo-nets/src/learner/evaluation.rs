@@ -1,9 +1,9 @@
 //! Policy evaluation, the half of an update that all off-policy learners share: actions sampled in every state, their target
 //! values, the targets of the transitions, and the critic's gradient.
 
-use mpo_core::{Gaussian, Transitions, Workspace, retrace_windows, td_targets};
+use mpo_core::{Gaussian, Transitions, Workspace, n_step_windows, retrace_windows};
 
-use super::{BatchView, trained::Trained};
+use super::{BatchView, UpdateStats, trained::Trained};
 use crate::{GaussianHead, LearnerConfig, NetworkConfig, kernels::clip_unit, noise::Noise};
 
 /// Which policy is evaluated, and how its expectation is taken.
@@ -13,7 +13,7 @@ pub(super) enum Evaluated {
     Target,
     /// M samples of the online policy, Retrace: learners that ascend along their own samples.
     Online,
-    /// The target policy's mean, one-step targets: DDPG.
+    /// The target policy's mean, one-step targets unless more are asked for: DDPG.
     TargetMean,
 }
 
@@ -27,6 +27,8 @@ pub(super) struct Evaluation {
     samples: usize,
     discount: f32,
     lambda: f32,
+    /// Steps of uncorrected targets; `None` for Retrace.
+    n_step: Option<usize>,
     transitions: usize,
     /// `[S, observation]`: first the T states with a transition, then the W states that end the windows, so that what
     /// concerns transitions is contiguous.
@@ -41,8 +43,10 @@ pub(super) struct Evaluation {
     clipped: Vec<f32>,
     /// Taken actions as the critic sees them `[T, n]`.
     taken: Vec<f32>,
-    /// Target values `[S, M]`.
+    /// Target values `[S, M]`: of several critics the least.
     q: Vec<f32>,
+    /// Those of another critic than the first.
+    other: Vec<f32>,
     /// Per transition `[T]`.
     q_t: Vec<f32>,
     v_tp1: Vec<f32>,
@@ -68,6 +72,7 @@ impl Evaluation {
             clip_actions: network.clip_critic_actions,
             discount: config.discount,
             lambda: config.retrace_lambda,
+            n_step: config.n_step.or((evaluated == Evaluated::TargetMean).then_some(1)),
             transitions: 0,
             evaluated,
             head,
@@ -82,6 +87,7 @@ impl Evaluation {
             clipped: Vec::new(),
             taken: Vec::new(),
             q: Vec::new(),
+            other: Vec::new(),
             q_t: Vec::new(),
             v_tp1: Vec::new(),
             discount_t: Vec::new(),
@@ -157,8 +163,8 @@ impl Evaluation {
         self.targets.iter().sum::<f32>() / self.transitions as f32
     }
 
-    /// Samples actions in every state and values them with the target critic, once for all that follows.
-    pub(super) fn sample(&mut self, policy: &mut Trained, critic: &mut Trained, noise: &mut Noise) {
+    /// Samples actions in every state and values them with the target critics, once for all that follows.
+    pub(super) fn sample(&mut self, policy: &mut Trained, critics: &mut [Trained], noise: &mut Noise) {
         let rows = self.states.len() / self.observation;
         match self.evaluated {
             Evaluated::Online => policy.forward(&self.states, rows, &mut self.raw),
@@ -168,7 +174,7 @@ impl Evaluation {
         if self.evaluated == Evaluated::TargetMean {
             self.actions.copy_from_slice(&self.mean);
         } else {
-            noise.fill_on(&critic.threads, &mut self.noise);
+            noise.fill_on(&policy.threads, &mut self.noise);
             let policy = Gaussian::new(self.head.covariance(), self.head.action(), &self.mean, &self.factor);
             policy.sample(&self.noise, &mut self.actions, &mut self.workspace);
         }
@@ -178,18 +184,11 @@ impl Evaluation {
         } else {
             &self.actions
         };
-        critic.network.evaluate_actions_fixed(
-            &critic.target,
-            &self.states,
-            actions,
-            self.samples,
-            &mut critic.activations,
-            &mut self.q,
-        );
+        least(critics, &self.states, actions, self.samples, &mut self.q, &mut self.other);
     }
 
-    /// The transitions' targets: Retrace (paper eq. 13), or one step for DDPG.
-    pub(super) fn evaluate(&mut self, batch: &BatchView<'_>, critic: &mut Trained) {
+    /// The transitions' targets: Retrace (paper eq. 13), or several steps without correction; for DDPG one.
+    pub(super) fn evaluate(&mut self, batch: &BatchView<'_>, critics: &mut [Trained]) {
         if self.clip_actions {
             clip_unit(batch.actions, &mut self.taken);
         } else {
@@ -202,13 +201,12 @@ impl Evaluation {
         for (gamma_d, d) in self.discount_t.iter_mut().zip(batch.discounts) {
             *gamma_d = self.discount * d;
         }
-        if self.evaluated == Evaluated::TargetMean {
-            td_targets(&self.v_tp1, batch.rewards, &self.discount_t, &mut self.targets);
+        if let Some(steps) = self.n_step {
+            n_step_windows(batch.lengths, &self.v_tp1, batch.rewards, &self.discount_t, steps, &mut self.targets);
             return;
         }
         let states = &self.states[..self.transitions * self.observation];
-        let (target, activations) = (&critic.target, &mut critic.activations);
-        critic.network.evaluate_actions_fixed(target, states, &self.taken, 1, activations, &mut self.q_t);
+        least(critics, states, &self.taken, 1, &mut self.q_t, &mut self.other);
         let (t, n) = (self.transitions, self.head.action());
         let factor = &self.factor[..t * self.head.factor_len()];
         let policy = Gaussian::new(self.head.covariance(), n, &self.mean[..t * n], factor);
@@ -221,8 +219,8 @@ impl Evaluation {
         retrace_windows(batch.lengths, window, &self.log_rho_t, self.lambda, &mut self.targets);
     }
 
-    /// The critic's squared error against the targets and its gradient; returns the loss and the mean value.
-    pub(super) fn critic_gradient(&mut self, critic: &mut Trained) -> (f32, f32) {
+    /// A critic's squared error against the targets and its gradient; adds the loss and the mean value to `stats`.
+    pub(super) fn critic_gradient(&mut self, critic: &mut Trained, stats: &mut UpdateStats) {
         let transitions = self.transitions;
         let inputs = [&self.states[..transitions * self.observation], &self.taken[..]];
         critic.forward_inputs(&inputs, transitions, &mut self.q_online);
@@ -233,6 +231,30 @@ impl Evaluation {
             *d = 2.0 * (q - y) / transitions as f32;
         }
         critic.backward_inputs(&inputs, transitions, &self.d_q);
-        (loss / transitions as f32, sum / transitions as f32)
+        stats.critic_loss += loss / transitions as f32;
+        stats.q_mean += sum / transitions as f32;
     }
+}
+
+/// The least of the target critics' values, `q` `[states, samples]`, of `samples` actions in each state. `other` is scratch.
+fn least(
+    critics: &mut [Trained],
+    states: &[f32],
+    actions: &[f32],
+    samples: usize,
+    q: &mut [f32],
+    other: &mut Vec<f32>,
+) {
+    let (first, others) = critics.split_at_mut(1);
+    first[0].evaluate_actions_target(states, actions, samples, q);
+    for critic in others {
+        other.resize(q.len(), 0.0);
+        critic.evaluate_actions_target(states, actions, samples, other);
+        keep_least(q, other);
+    }
+}
+
+/// `q = min(q, other)`.
+pub(super) fn keep_least(q: &mut [f32], other: &[f32]) {
+    q.iter_mut().zip(other).for_each(|(q, &other)| *q = q.min(other));
 }

@@ -97,7 +97,7 @@ impl BatchView<'_> {
 /// What an update found; every field is a mean over the batch, and 0 where the algorithm knows no such thing.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct UpdateStats {
-    /// Squared error of the critic against its targets.
+    /// Squared error of the critic against its targets; of several, as in all that concerns critics, their mean.
     pub critic_loss: f32,
     /// What the policy descends, without the KL terms: MPO's negative weighted log-likelihood.
     pub policy_loss: f32,
@@ -146,6 +146,12 @@ impl UpdateStats {
             &mut self.stddev_mean,
             &mut self.entropy,
         ]
+    }
+
+    /// Sums over critics become their means.
+    fn share_critics(&mut self, critics: usize) {
+        self.critic_loss /= critics as f32;
+        self.q_mean /= critics as f32;
     }
 
     /// Adds one of `parts` equal shares of a mean.

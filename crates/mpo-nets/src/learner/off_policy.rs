@@ -16,18 +16,18 @@ use crate::{
 
 /// What an off-policy learner does with a batch, up to the optimisers' steps.
 pub(super) trait Objective<N: StateNetwork>: std::fmt::Debug + Send {
-    /// Fills both networks' gradients and the dual variables'.
+    /// Fills all networks' gradients and the dual variables'. There is at least one critic.
     fn gradient(
         &mut self,
         batch: &BatchView<'_>,
         policy: &mut Trained<N>,
-        critic: &mut Trained<N>,
+        critics: &mut [Trained<N>],
         duals: &mut Duals,
         noise: &mut Noise,
     ) -> UpdateStats;
 
     /// Floating-point operations of its products, for [`LearnerStep::flops`].
-    fn flops(&self, policy: &N, critic: &N, transitions: usize, windows: usize) -> usize;
+    fn flops(&self, policy: &N, critics: &[Trained<N>], transitions: usize, windows: usize) -> usize;
 }
 
 /// Over continuous actions: one evaluation of the policy by samples, then one of several ways to improve it.
@@ -70,27 +70,33 @@ impl Objective<Network> for Sampled {
         &mut self,
         batch: &BatchView<'_>,
         policy: &mut Trained,
-        critic: &mut Trained,
+        critics: &mut [Trained],
         duals: &mut Duals,
         noise: &mut Noise,
     ) -> UpdateStats {
         let evaluation = &mut self.evaluation;
         let mut stats = UpdateStats::default();
         evaluation.begin(batch);
-        evaluation.sample(policy, critic, noise);
-        evaluation.evaluate(batch, critic);
-        (stats.critic_loss, stats.q_mean) = evaluation.critic_gradient(critic);
+        evaluation.sample(policy, critics, noise);
+        evaluation.evaluate(batch, critics);
+        for critic in &mut *critics {
+            evaluation.critic_gradient(critic, &mut stats);
+        }
+        stats.share_critics(critics.len());
         stats.target_mean = evaluation.target_mean();
-        self.improvement.gradient(evaluation, policy, critic, duals, &mut stats);
+        self.improvement.gradient(evaluation, policy, &mut critics[0], duals, &mut stats);
         stats
     }
 
-    fn flops(&self, policy: &Network, critic: &Network, transitions: usize, windows: usize) -> usize {
-        sampled_flops(policy, critic, self.evaluation.samples(), transitions, windows)
+    fn flops(&self, policy: &Network, critics: &[Trained], transitions: usize, windows: usize) -> usize {
+        let samples = self.evaluation.samples();
+        let others: usize =
+            critics[1..].iter().map(|critic| critic_flops(&critic.network, samples, transitions, windows)).sum();
+        sampled_flops(policy, &critics[0].network, samples, transitions, windows) + others
     }
 }
 
-/// Floating-point operations of the products of an update by sampled actions.
+/// Floating-point operations of the products of an update by sampled actions, with one critic.
 pub(crate) fn sampled_flops(
     policy: &Network,
     critic: &Network,
@@ -100,10 +106,15 @@ pub(crate) fn sampled_flops(
 ) -> usize {
     let states = transitions + windows;
     policy.forward_flops(states)
-        + critic.evaluate_actions_flops(states, samples)
+        + critic_flops(critic, samples, transitions, windows)
+        + policy.training_flops(transitions)
+}
+
+/// What a critic takes of them.
+fn critic_flops(critic: &Network, samples: usize, transitions: usize, windows: usize) -> usize {
+    critic.evaluate_actions_flops(transitions + windows, samples)
         + critic.forward_flops(transitions)
         + critic.training_flops(transitions)
-        + policy.training_flops(transitions)
 }
 
 /// An off-policy learner with run-time sizes; made by [`cpu_learner`](crate::cpu_learner) and
@@ -113,7 +124,8 @@ pub(super) struct OffPolicyLearner<N: StateNetwork> {
     gradient_clip: f32,
     target_period: u64,
     pub(super) policy: Trained<N>,
-    pub(super) critic: Trained<N>,
+    /// One, or two that begin apart.
+    pub(super) critics: Vec<Trained<N>>,
     pub(super) duals: Duals,
     pub(super) noise: Noise,
     updates: u64,
@@ -124,7 +136,7 @@ pub(super) struct OffPolicyLearner<N: StateNetwork> {
 impl<N: StateNetwork> OffPolicyLearner<N> {
     /// `duals` are the dual variables of `objective` at the start.
     pub(super) fn new(
-        [policy, critic]: [Trained<N>; 2],
+        (policy, critics): (Trained<N>, Vec<Trained<N>>),
         (objective, duals): (impl Objective<N> + 'static, Vec<f32>),
         config: &LearnerConfig,
         seed: u64,
@@ -133,7 +145,7 @@ impl<N: StateNetwork> OffPolicyLearner<N> {
             gradient_clip: config.gradient_clip,
             target_period: config.target_period,
             policy,
-            critic,
+            critics,
             duals: Duals::new(&duals, config.dual_learning_rate),
             noise: Noise::new(seed),
             updates: 0,
@@ -153,22 +165,25 @@ impl<N: StateNetwork> LearnerStep for OffPolicyLearner<N> {
         batch: &BatchView<'_>,
         workers: &mut dyn GradientReducer,
     ) -> Result<UpdateStats, NetsError> {
-        let Self { policy, critic, duals, .. } = self;
-        let mut stats = self.objective.gradient(batch, policy, critic, duals, &mut self.noise);
-        let parts = &mut [&mut critic.gradient[..], &mut policy.gradient, &mut duals.gradient];
+        let Self { policy, critics, duals, .. } = self;
+        let mut stats = self.objective.gradient(batch, policy, critics, duals, &mut self.noise);
+        let (first, others) = critics.split_at_mut(1);
+        let second = others.first_mut().map_or(&mut [][..], |critic| &mut critic.gradient);
+        let parts = &mut [&mut first[0].gradient[..], second, &mut policy.gradient, &mut duals.gradient];
         self.flat.reduce(workers, batch.rewards.len(), parts, &mut stats)?;
 
-        let (policy_norm, critic_norm) = (policy.norm(self.gradient_clip), critic.norm(self.gradient_clip));
-        (stats.policy_grad_norm, stats.critic_grad_norm) = (policy_norm.norm, critic_norm.norm);
+        stats.policy_grad_norm = policy.norm(self.gradient_clip);
+        let norms = critics.iter_mut().map(|critic| critic.norm(self.gradient_clip));
+        stats.critic_grad_norm = norms.sum::<f32>() / critics.len() as f32;
         check_finite(self.updates + 1, &stats, duals.gradient.iter().sum())?;
 
-        policy.step(policy_norm);
-        critic.step(critic_norm);
+        policy.step();
+        critics.iter_mut().for_each(Trained::step);
         duals.step();
         self.updates += 1;
         if self.updates.is_multiple_of(self.target_period) {
             policy.copy_to_target();
-            critic.copy_to_target();
+            critics.iter_mut().for_each(Trained::copy_to_target);
         }
         Ok(stats)
     }
@@ -178,7 +193,7 @@ impl<N: StateNetwork> LearnerStep for OffPolicyLearner<N> {
     }
 
     fn flops(&self, transitions: usize, windows: usize) -> usize {
-        self.objective.flops(&self.policy.network, &self.critic.network, transitions, windows)
+        self.objective.flops(&self.policy.network, &self.critics, transitions, windows)
     }
 
     fn policy_parameters(&self) -> &[f32] {
@@ -186,14 +201,15 @@ impl<N: StateNetwork> LearnerStep for OffPolicyLearner<N> {
     }
 
     fn fingerprint(&self) -> u64 {
-        let networks = self.critic.fingerprint(self.policy.fingerprint(Fingerprint::new()));
+        let policy = self.policy.fingerprint(Fingerprint::new());
+        let networks = self.critics.iter().fold(policy, |hash, critic| critic.fingerprint(hash));
         self.duals.fingerprint(networks).add_number(self.updates).finish()
     }
 
     fn save(&self) -> Vec<u8> {
         let mut writer = Writer::default();
         self.policy.save(&mut writer);
-        self.critic.save(&mut writer);
+        self.critics.iter().for_each(|critic| critic.save(&mut writer));
         self.duals.save(&mut writer);
         writer.number("noise.position", self.noise.position());
         writer.number("updates", self.updates);
@@ -203,11 +219,12 @@ impl<N: StateNetwork> LearnerStep for OffPolicyLearner<N> {
     fn load(&mut self, bytes: &[u8]) -> Result<(), NetsError> {
         let reader = Reader::new(bytes)?;
         // All is read and checked before anything is changed.
-        let (policy, critic) = (self.policy.read(&reader)?, self.critic.read(&reader)?);
+        let policy = self.policy.read(&reader)?;
+        let critics = self.critics.iter().map(|critic| critic.read(&reader)).collect::<Result<Vec<_>, _>>()?;
         let duals = self.duals.read(&reader)?;
         let (position, updates) = (reader.number("noise.position")?, reader.number("updates")?);
         self.policy.put(policy);
-        self.critic.put(critic);
+        self.critics.iter_mut().zip(critics).for_each(|(critic, saved)| critic.put(saved));
         self.duals.put(duals);
         self.noise.seek(position);
         self.updates = updates;

@@ -109,23 +109,23 @@ pub fn pixel_learner(
     config: &LearnerConfig,
     seed: u64,
 ) -> Result<Box<dyn LearnerStep>, NetsError> {
-    let (policy, critic) = pixel_networks(shape, network, config, seed)?;
-    let on_policy = config.algorithm == Algorithm::Ppo;
-    let networks = train(policy, critic, config, |layout| PixelNetwork::from_layout(layout, shape.height, shape.width));
-    Ok(if on_policy {
+    let networks = train(pixel_networks(shape, network, config, seed)?, config, |layout| {
+        PixelNetwork::from_layout(layout, shape.height, shape.width)
+    });
+    Ok(if config.algorithm == Algorithm::Ppo {
         Box::new(PpoLearner::new(networks, shape.state_len(), DiscreteActions::new(shape.actions), config, seed))
     } else {
         Box::new(OffPolicyLearner::new(networks, ExactMpo::new(shape, config), config, seed))
     })
 }
 
-/// A learner's policy and critic at the beginning of training.
+/// A learner's policy and critics at the beginning of training.
 pub(crate) fn pixel_networks(
     shape: &PixelShape,
     network: &NetworkConfig,
     config: &LearnerConfig,
     seed: u64,
-) -> Result<(Initial, Initial), NetsError> {
+) -> Result<(Initial, Vec<Initial>), NetsError> {
     config.validate()?;
     let values = match config.algorithm {
         Algorithm::Mpo => shape.actions,
@@ -138,7 +138,7 @@ pub(crate) fn pixel_networks(
     let initialise = compiled(shape, network)?;
     let device = Cpu::seed_from_u64(seed);
     let policy = initialise(shape.actions, &device);
-    Ok((policy, initialise(values, &device)))
+    Ok((policy, (0..config.critics()).map(|_| initialise(values, &device)).collect()))
 }
 
 /// A policy network's places, for actors, who take their parameters from a learner.

@@ -215,7 +215,7 @@ impl<N: StateNetwork> Minibatch<N> {
 impl<N: StateNetwork, A: Actions<N>> PpoLearner<N, A> {
     /// For states of `observation` numbers.
     pub(super) fn new(
-        [policy, value]: [Trained<N>; 2],
+        (policy, mut values): (Trained<N>, Vec<Trained<N>>),
         observation: usize,
         actions: A,
         config: &LearnerConfig,
@@ -224,7 +224,7 @@ impl<N: StateNetwork, A: Actions<N>> PpoLearner<N, A> {
         Self {
             observation,
             policy,
-            value,
+            value: values.remove(0),
             noise: Noise::new(seed),
             updates: 0,
             rollout: Rollout::new(),
@@ -253,11 +253,11 @@ impl<N: StateNetwork, A: Actions<N>> PpoLearner<N, A> {
         stats.target_mean = b.returns.iter().sum::<f32>() / rows as f32;
         self.flat.reduce(workers, rows, &mut [&mut value.gradient, &mut policy.gradient], &mut stats)?;
 
-        let (policy_norm, value_norm) = (policy.norm(config.gradient_clip), value.norm(config.gradient_clip));
-        (stats.policy_grad_norm, stats.critic_grad_norm) = (policy_norm.norm, value_norm.norm);
+        stats.policy_grad_norm = policy.norm(config.gradient_clip);
+        stats.critic_grad_norm = value.norm(config.gradient_clip);
         check_finite(self.updates + 1, &stats, 0.0)?;
-        policy.step(policy_norm);
-        value.step(value_norm);
+        policy.step();
+        value.step();
         self.updates += 1;
         Ok(stats)
     }

@@ -194,6 +194,8 @@ pub(super) struct Trained<N: StateNetwork = Network> {
     pub(super) target: N::Target,
     pub(super) gradient: Vec<f32>,
     adam: Adam,
+    /// By how much clipping shrinks the gradient, known once its norm is.
+    shrink: f32,
     pub(super) activations: N::Activations,
     /// Those of the activations.
     pub(super) threads: Threads,
@@ -234,14 +236,13 @@ impl SavedNetwork {
     }
 }
 
-/// The size of a gradient, and by how much clipping shrinks it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Norm {
-    pub(super) norm: f32,
-    factor: f32,
-}
-
 impl Trained {
+    /// The target critic's values, `q` `[states, samples]`, of `samples` actions in each state; hidden activations are lost.
+    pub(super) fn evaluate_actions_target(&mut self, states: &[f32], actions: &[f32], samples: usize, q: &mut [f32]) {
+        let Self { network, target, activations, .. } = self;
+        network.evaluate_actions_fixed(target, states, actions, samples, activations, q);
+    }
+
     /// [`forward`](Self::forward) of a network with several inputs.
     pub(super) fn forward_inputs(&mut self, inputs: &[&[f32]], rows: usize, out: &mut [f32]) {
         self.network.forward(&self.parameters, inputs, rows, &mut self.activations, out);
@@ -277,6 +278,7 @@ impl<N: StateNetwork> Trained<N> {
             network,
             gradient: vec![0.0; parameters.len()],
             adam: Adam::new(parameters.len(), learning_rate),
+            shrink: 1.0,
             activations: N::activations(threads),
             threads: threads.clone(),
             layout,
@@ -299,15 +301,16 @@ impl<N: StateNetwork> Trained<N> {
         self.network.backward(&self.parameters, states, rows, &mut self.activations, d_out, &mut self.gradient);
     }
 
-    /// The gradient's norm, for [`step`](Self::step).
-    pub(super) fn norm(&self, clip: f32) -> Norm {
-        let (norm, factor) = clip_by_global_norm(&self.gradient, clip);
-        Norm { norm, factor }
+    /// The gradient's norm, beyond `clip` of which [`step`](Self::step) goes no further.
+    pub(super) fn norm(&mut self, clip: f32) -> f32 {
+        let (norm, shrink) = clip_by_global_norm(&self.gradient, clip);
+        self.shrink = shrink;
+        norm
     }
 
-    /// One step of the optimiser along the clipped gradient.
-    pub(super) fn step(&mut self, norm: Norm) {
-        self.adam.update_on(&self.threads, &mut self.parameters, &self.gradient, norm.factor);
+    /// One step of the optimiser along the gradient, clipped by the [`norm`](Self::norm) taken before.
+    pub(super) fn step(&mut self) {
+        self.adam.update_on(&self.threads, &mut self.parameters, &self.gradient, self.shrink);
     }
 
     /// The target becomes the online network.

@@ -223,4 +223,8 @@ fn what_only_the_cpu_does_is_refused_by_name() {
     assert!(exact.contains("`learner.temperature` is exact"), "{exact}");
     let penalty = refused(&|case| case.config.epsilon_penalty = Some(1e-3));
     assert!(penalty.contains("`learner.epsilon_penalty` is 0.001"), "{penalty}");
+    let steps = refused(&|case| case.config.n_step = Some(5));
+    assert!(steps.contains("`learner.n_step` is 5"), "{steps}");
+    let critics = refused(&|case| case.config.critics = 2);
+    assert!(critics.contains("`learner.critics` is 2"), "{critics}");
 }

@@ -52,6 +52,45 @@ impl Data {
         }
     }
 
+    fn taken(&self) -> Vec<usize> {
+        self.actions.iter().map(|&action| action as usize).collect()
+    }
+
+    /// Eq. 13 as its double sum, or n steps, from the values `q` `[T, A]` of the states, `v` `[T]` of those after them and the evaluated
+    /// policy's log-probabilities.
+    fn targets(&self, config: &LearnerConfig, q: &[f64], v: &[f64], log_pi: &[f64]) -> Vec<f64> {
+        let (discount, lambda) = (f64::from(config.discount), f64::from(config.retrace_lambda));
+        let taken = self.taken();
+        let after = |t: usize| discount * f64::from(self.discounts[t]);
+        let reward = |t: usize| f64::from(self.rewards[t]);
+        let mut targets = Vec::new();
+        for length in LENGTHS.map(|n| n as usize) {
+            let end = targets.len() + length;
+            for t in targets.len()..end {
+                let (mut target, mut factor) = (0.0, 1.0);
+                if let Some(steps) = config.n_step {
+                    let last = (t + steps).min(end) - 1;
+                    for j in t..=last {
+                        target += factor * reward(j);
+                        factor *= after(j);
+                    }
+                    targets.push(target + factor * v[last]);
+                    continue;
+                }
+                target += q[t * A + taken[t]];
+                for j in t..end {
+                    if j > t {
+                        let ratio = (log_pi[j] - f64::from(self.log_probs[j])).exp();
+                        factor *= after(j - 1) * lambda * ratio.min(1.0);
+                    }
+                    target += factor * (reward(j) + after(j) * v[j] - q[j * A + taken[j]]);
+                }
+                targets.push(target);
+            }
+        }
+        targets
+    }
+
     /// The states of the transitions, and of their ends.
     fn states(&self) -> (Vec<&[u8]>, Vec<&[u8]>) {
         let all: Vec<&[u8]> = self.frames.chunks(SIZES.state_len()).collect();
@@ -133,9 +172,13 @@ fn one_update(config: &LearnerConfig, data: &Data, warm: usize) -> (Vec<u8>, Vec
 #[test]
 fn mpos_gradients_are_those_of_its_losses() {
     let data = Data::new();
-    for temperature in [TemperatureMode::Sgd, TemperatureMode::Exact] {
+    let (sgd, exact) = (TemperatureMode::Sgd, TemperatureMode::Exact);
+    for (temperature, critics, n_step) in [(sgd, 1, None), (exact, 1, None), (sgd, 2, None), (sgd, 1, Some(2))] {
+        let names = &["critic", "critic_2"][..critics];
         let config = LearnerConfig {
             temperature,
+            critics,
+            n_step,
             retrace_lambda: 0.9,
             target_period: 6,
             policy_learning_rate: 3e-3,
@@ -147,46 +190,37 @@ fn mpos_gradients_are_those_of_its_losses() {
         let (before, after, stats) = one_update(&config, &data, 10);
         let (states, next) = data.states();
         let of = |part: &str, states: &[&[u8]]| outputs(&SIZES, &network(&before, part), states);
-        let (prior, q) = (of("policy.target", &states), of("critic.target", &states));
-        let (next_prior, next_q) = (of("policy.target", &next), of("critic.target", &next));
+        // Of two critics the lesser value counts.
+        let least = |states: &[&[u8]]| {
+            let values = names.iter().map(|name| of(&format!("{name}.target"), states));
+            values.reduce(|a, b| a.iter().zip(b).map(|(a, b)| a.min(b)).collect()).expect("a critic")
+        };
+        let (prior, q) = (of("policy.target", &states), least(&states));
+        let (next_prior, next_q) = (of("policy.target", &next), least(&next));
 
         let mut v = vec![0.0; T];
         Categorical::new(A, &next_prior).expectation(&next_q, &mut v);
-        let taken: Vec<usize> = data.actions.iter().map(|&a| a as usize).collect();
+        let taken = data.taken();
         let mut log_pi = vec![0.0; T];
         Categorical::new(A, &prior).log_prob(&taken, &mut log_pi);
-        // Eq. 13 as its double sum.
-        let (discount, lambda) = (f64::from(config.discount), f64::from(config.retrace_lambda));
-        let mut targets = Vec::new();
-        let mut start = 0;
-        for length in LENGTHS.map(|n| n as usize) {
-            for t in start..start + length {
-                let (mut target, mut factor) = (q[t * A + taken[t]], 1.0);
-                for j in t..start + length {
-                    if j > t {
-                        let ratio = (log_pi[j] - f64::from(data.log_probs[j])).exp();
-                        factor *= discount * f64::from(data.discounts[j - 1]) * lambda * ratio.min(1.0);
-                    }
-                    let next = discount * f64::from(data.discounts[j]) * v[j];
-                    target += factor * (f64::from(data.rewards[j]) + next - q[j * A + taken[j]]);
-                }
-                targets.push(target);
-            }
-            start += length;
-        }
+        let targets = data.targets(&config, &q, &v, &log_pi);
         let mean = targets.iter().sum::<f64>() / T as f64;
         assert!((f64::from(stats.target_mean) - mean).abs() < 1e-5, "{} and {mean}", stats.target_mean);
         // A return ends where a life does.
         assert!((targets[1] - f64::from(data.rewards[1])).abs() < 1e-12);
 
-        let critic = network(&before, "critic.online");
         let critic_loss = |p: &[f64]| {
             let values = outputs(&SIZES, p, &states);
             (0..T).map(|t| (values[t * A + taken[t]] - targets[t]).powi(2)).sum::<f64>() / T as f64
         };
-        assert!((f64::from(stats.critic_loss) - critic_loss(&critic)).abs() < 1e-4 * critic_loss(&critic).max(1.0));
         let moments = |part: &str| gradient(&network(&before, part), &network(&after, part));
-        agree("critic", &SIZES, &critic, &moments("critic.adam.first"), critic_loss);
+        let mut loss = 0.0;
+        for name in names {
+            let critic = network(&before, &format!("{name}.online"));
+            loss += critic_loss(&critic) / critics as f64;
+            agree(name, &SIZES, &critic, &moments(&format!("{name}.adam.first")), critic_loss);
+        }
+        assert!((f64::from(stats.critic_loss) - loss).abs() < 1e-4 * loss.max(1.0));
 
         let raw = duals(&before, "raw");
         let eta = f64::from(stats.temperature);

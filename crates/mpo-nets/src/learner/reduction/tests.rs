@@ -72,20 +72,21 @@ impl Data {
     }
 }
 
-fn learner(algorithm: Algorithm, covariance: Covariance) -> OffPolicyLearner<Network> {
+fn learner(algorithm: Algorithm, covariance: Covariance, critics: usize) -> OffPolicyLearner<Network> {
     type Policy<const HEAD: usize> = Perceptron<OBS, HEAD, 32, 32, LayerNormTorso, f32, Cpu>;
     let policy = if algorithm == Algorithm::Ddpg { PolicyKind::Deterministic } else { PolicyKind::Gaussian };
     let hidden = [32, 32];
     let network =
         NetworkConfig { covariance, policy, policy_hidden: hidden, critic_hidden: hidden, ..NetworkConfig::default() };
-    let config = LearnerConfig { algorithm, action_samples: SAMPLES, target_period: 2, ..LearnerConfig::default() };
+    let config =
+        LearnerConfig { algorithm, critics, action_samples: SAMPLES, target_period: 2, ..LearnerConfig::default() };
     let policy = match (policy, covariance) {
         (PolicyKind::Deterministic, _) => initial_parameters::<Policy<ACT>>(0),
         (_, Covariance::Diagonal) => initial_parameters::<Policy<{ 2 * ACT }>>(0),
         (_, Covariance::Full) => initial_parameters::<Policy<{ ACT + ACT * (ACT + 1) / 2 }>>(0),
     };
-    let critic = initial_parameters::<Critic<OBS, ACT, 32, 32, LayerNormTorso, f32, Cpu>>(1);
-    let networks = train(policy, critic, &config, |layout| Network::from_layout(layout, network.torso));
+    let critics = (1..=critics as u64).map(initial_parameters::<Critic<OBS, ACT, 32, 32, LayerNormTorso, f32, Cpu>>);
+    let networks = train((policy, critics.collect()), &config, |layout| Network::from_layout(layout, network.torso));
     OffPolicyLearner::new(networks, Sampled::new((OBS, ACT), &network, &config), &config, 3)
 }
 
@@ -139,23 +140,24 @@ fn workers_have_the_gradient_of_one_learner_on_all_their_transitions() {
     let lengths: [&[u32]; 4] = [&[8, 8, 4, 8], &[5, 3], &[1, 1, 8, 6, 8], &[2, 8, 8, 8, 8, 8]];
     let parts: Vec<Data> = (0..).zip(lengths).map(|(stream, lengths)| Data::new(stream, lengths)).collect();
     let joined = Data::join(&parts);
-    for (algorithm, covariance) in [
-        (Algorithm::Mpo, Covariance::Diagonal),
-        (Algorithm::Mpo, Covariance::Full),
-        (Algorithm::MpoParametric, Covariance::Diagonal),
-        (Algorithm::MpoParametric, Covariance::Full),
-        (Algorithm::MpoJointKl, Covariance::Full),
-        (Algorithm::Epg, Covariance::Diagonal),
-        (Algorithm::Ddpg, Covariance::Diagonal),
+    for (algorithm, covariance, critics) in [
+        (Algorithm::Mpo, Covariance::Diagonal, 1),
+        (Algorithm::Mpo, Covariance::Full, 1),
+        (Algorithm::Mpo, Covariance::Diagonal, 2),
+        (Algorithm::MpoParametric, Covariance::Diagonal, 1),
+        (Algorithm::MpoParametric, Covariance::Full, 1),
+        (Algorithm::MpoJointKl, Covariance::Full, 1),
+        (Algorithm::Epg, Covariance::Diagonal, 1),
+        (Algorithm::Ddpg, Covariance::Diagonal, 2),
     ] {
-        let mut one = learner(algorithm, covariance);
+        let mut one = learner(algorithm, covariance, critics);
         let stats = one.update(&joined.view()).expect("finite");
         let mut sum = Vec::new();
         let mut before = 0;
         let mut workers: Vec<_> = parts
             .iter()
             .map(|part| {
-                let mut worker = learner(algorithm, covariance);
+                let mut worker = learner(algorithm, covariance, critics);
                 // The noise that the joined batch gives to these states: four numbers to a position.
                 worker.noise.seek((before * SAMPLES * ACT / 4) as u64);
                 before += part.rewards.len();
@@ -168,9 +170,10 @@ fn workers_have_the_gradient_of_one_learner_on_all_their_transitions() {
             .collect();
         for (worker, part) in workers.iter_mut().zip(&parts) {
             let found = worker.update_with(&part.view(), &mut Given(&sum)).expect("finite");
-            let name = format!("{} with {covariance:?}", algorithm.name());
+            let name = format!("{} with {covariance:?}, {critics} critics", algorithm.name());
             for (part, a, b) in [
-                ("critic", &worker.critic.gradient, &one.critic.gradient),
+                ("critic", &worker.critics[0].gradient, &one.critics[0].gradient),
+                ("the last critic", &worker.critics[critics - 1].gradient, &one.critics[critics - 1].gradient),
                 ("policy", &worker.policy.gradient, &one.policy.gradient),
                 ("duals", &worker.duals.gradient, &one.duals.gradient),
             ] {
@@ -183,14 +186,14 @@ fn workers_have_the_gradient_of_one_learner_on_all_their_transitions() {
         }
         let prints: Vec<u64> = workers.iter().map(LearnerStep::fingerprint).collect();
         assert!(prints.iter().all(|print| *print == prints[0]), "the same bits in all workers");
-        assert_ne!(prints[0], learner(algorithm, covariance).fingerprint(), "it sees an update");
+        assert_ne!(prints[0], learner(algorithm, covariance, critics).fingerprint(), "it sees an update");
     }
 }
 
 #[test]
 fn a_worker_alone_updates_as_ever() {
     let data = Data::new(5, &[8, 8, 4]);
-    let [mut a, mut b] = [0, 1].map(|_| learner(Algorithm::Mpo, Covariance::Full));
+    let [mut a, mut b] = [0, 1].map(|_| learner(Algorithm::Mpo, Covariance::Full, 1));
     for _ in 0..3 {
         a.update(&data.view()).expect("finite");
         b.update_with(&data.view(), &mut Alone).expect("finite");
