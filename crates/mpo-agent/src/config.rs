@@ -93,6 +93,10 @@ pub struct TrainingConfig {
     /// Bound beyond which rewards are clipped before they are stored; returns are counted unclipped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reward_clip: Option<f64>,
+    /// Steps after which an episode of training is left, as at a time limit: what would have followed is bootstrapped, and evaluations
+    /// have whole episodes. For tasks in which there is nothing to learn any more once all has gone wrong, and no termination says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub episode_steps: Option<u64>,
     /// Ends the run early when an evaluation's mean return reaches this.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_at_return: Option<f64>,
@@ -162,6 +166,7 @@ impl Default for TrainingConfig {
             evaluation_episodes: 10,
             checkpoint_period: 25_000,
             reward_clip: None,
+            episode_steps: None,
             stop_at_return: None,
         }
     }
@@ -356,6 +361,9 @@ impl Config {
         if training.reward_clip.is_some_and(|bound| !(bound.is_finite() && bound > 0.0)) {
             let given = training.reward_clip.unwrap_or_default();
             return Err(value("training.reward_clip", given, "must be a finite number above 0"));
+        }
+        if training.episode_steps == Some(0) {
+            return Err(value("training.episode_steps", 0, "must be at least 1"));
         }
         if training.stop_at_return.is_some_and(f64::is_nan) {
             return Err(value("training.stop_at_return", "nan", "must be a number"));

@@ -24,6 +24,7 @@ pub struct EnvironmentLoop {
     /// The actor.
     pub actor: Actor,
     reward_clip: f64,
+    episode_steps: u64,
 }
 
 impl std::fmt::Debug for EnvironmentLoop {
@@ -36,13 +37,19 @@ impl EnvironmentLoop {
     /// Joins the two.
     #[must_use]
     pub fn new(environment: Box<dyn Environment>, actor: Actor) -> Self {
-        Self { environment, actor, reward_clip: f64::INFINITY }
+        Self { environment, actor, reward_clip: f64::INFINITY, episode_steps: u64::MAX }
     }
 
     /// Has rewards stored clipped to `[-bound, bound]`; returns stay what they were.
     #[must_use]
     pub fn clipping_rewards(self, bound: f64) -> Self {
         Self { reward_clip: bound, ..self }
+    }
+
+    /// Has episodes left after `steps` steps, if they have not ended by then, as at a time limit: with the discount they have.
+    #[must_use]
+    pub fn leaving_after(self, steps: u64) -> Self {
+        Self { episode_steps: steps, ..self }
     }
 
     /// Runs one episode to its end, sampling actions. `after_step` is called once per environment
@@ -66,7 +73,9 @@ impl EnvironmentLoop {
             finite("reward", &[step.reward])?;
             finite("discount", &[step.discount])?;
             self.actor.observe(&step)?;
-            let last = step.step_type == StepType::Last;
+            episode.episode_return += step.reward;
+            episode.length += 1;
+            let last = step.step_type == StepType::Last || episode.length >= self.episode_steps;
             let outcome = Outcome {
                 log_prob,
                 reward: step.reward.clamp(-self.reward_clip, self.reward_clip) as f32,
@@ -74,8 +83,6 @@ impl EnvironmentLoop {
                 last,
             };
             writer.push_with(self.actor.action(), outcome, self.actor.observation());
-            episode.episode_return += step.reward;
-            episode.length += 1;
             after_step(&mut self.actor)?;
             if last {
                 episode.progress = self.environment.progress();

@@ -119,6 +119,7 @@ pub(super) fn keys() -> Vec<String> {
     config.training.reduction = Reduction::RankOrder;
     config.training.stop_at_return = Some(0.0);
     config.training.reward_clip = Some(1.0);
+    config.training.episode_steps = Some(1);
     config.learner.epsilon_penalty = Some(1.0);
     config.learner.n_step = Some(1);
     let mut leaves = Vec::new();

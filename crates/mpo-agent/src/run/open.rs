@@ -162,11 +162,14 @@ impl Run {
                     stream
                 }
             };
-            let acting = EnvironmentLoop::new(environment, Actor::new(&spec, &config.network, stream)?);
-            loops.push(match config.training.reward_clip {
-                Some(bound) => acting.clipping_rewards(bound),
-                None => acting,
-            });
+            let mut acting = EnvironmentLoop::new(environment, Actor::new(&spec, &config.network, stream)?);
+            if let Some(bound) = config.training.reward_clip {
+                acting = acting.clipping_rewards(bound);
+            }
+            if let Some(steps) = config.training.episode_steps {
+                acting = acting.leaving_after(steps);
+            }
+            loops.push(acting);
         }
         let replay_stream = match &checkpoint {
             Some(checkpoint) => checkpoint.state.streams.replay.clone(),

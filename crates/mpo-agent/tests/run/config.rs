@@ -111,6 +111,7 @@ fn a_value_of_the_wrong_type_or_range_names_its_key() {
         ("training.updates_per_step", "-1.0", "between"),
         ("training.updates_per_step", "1e-9", "between"),
         ("training.evaluation_period", "0", "at least 1"),
+        ("training.episode_steps", "0", "at least 1"),
         ("task", "", "name a task"),
     ] {
         let message = message(&[(key, value)]);
