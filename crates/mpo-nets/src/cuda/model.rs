@@ -34,7 +34,8 @@ const NUMBERS: [&str; 8] = [
 const FRAMES: [&str; 2] = [include_str!("kernels/pixels.cu"), include_str!("kernels/discrete.cu")];
 
 /// What stands before and behind either.
-const PRELUDE: [&str; 2] = [include_str!("kernels/prelude.cu"), include_str!("kernels/finish.cu")];
+const PRELUDE: [&str; 3] =
+    [include_str!("kernels/prelude.cu"), include_str!("kernels/targets.cu"), include_str!("kernels/finish.cu")];
 const REST: [&str; 3] =
     [include_str!("kernels/workers.cu"), include_str!("kernels/adam.cu"), include_str!("kernels/ceiling.cu")];
 

@@ -43,22 +43,17 @@ extern "C" __global__ void retrace_discrete(const unsigned* control, const unsig
     }
     __syncthreads();
     for (unsigned w = threadIdx.x; w < windows; w += blockDim.x) {
-        float trace = 0.0f;
-        unsigned start = starts[w], end = starts[w + 1];
-        for (unsigned t = end; t-- > start;) {
-            float after = v[t + 1 < end ? t + 1 : transitions + w];
-            float discount = DISCOUNT * discounts[t];
-            // Nothing beyond a termination is looked at, not even a value that is not finite.
-            float target = rewards[t] + (discount == 0.0f ? 0.0f : discount * (after + trace));
-            unsigned place = t * ACTIONS + taken[t];
-            float log_rho = logits[place] - log_sum_exp(logits + t * ACTIONS) - log_probs[t];
-            float c = log_rho >= 0.0f ? RETRACE_LAMBDA : RETRACE_LAMBDA * expf(log_rho);
-            trace = c * (target - q[place]);
-            targets[t] = target;
-            picked[t] = q_online[place];
-            for (int a = 0; a < ACTIONS; a++) d_q[t * ACTIONS + a] = 0.0f;
-            d_q[place] = 2.0f * (q_online[place] - target) / (float)transitions;
-        }
+        auto place = [&](unsigned t) { return t * ACTIONS + taken[t]; };
+        retrace_window(
+            starts[w], starts[w + 1], transitions + w, DISCOUNT, RETRACE_LAMBDA, rewards, discounts, v,
+            [&](unsigned t) { return logits[place(t)] - log_sum_exp(logits + t * ACTIONS) - log_probs[t]; },
+            [&](unsigned t) { return q[place(t)]; },
+            [&](unsigned t, float target) {
+                targets[t] = target;
+                picked[t] = q_online[place(t)];
+                for (int a = 0; a < ACTIONS; a++) d_q[t * ACTIONS + a] = 0.0f;
+                d_q[place(t)] = 2.0f * (q_online[place(t)] - target) / (float)transitions;
+            });
     }
 }
 

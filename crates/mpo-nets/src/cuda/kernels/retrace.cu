@@ -1,5 +1,4 @@
-// The critic's targets (paper eq. 13) and the gradient of its squared error by its outputs. One block; a thread for each
-// window, whose steps it takes backwards. The oracle is mpo_core::retrace_windows.
+// The critic's targets and the gradient of its squared error by its outputs. One block; a thread for each window.
 //
 // `starts` holds each window's first transition, then the number of transitions.
 extern "C" __global__ void retrace(const unsigned* control, const unsigned* head_words, const unsigned* starts,
@@ -27,17 +26,12 @@ extern "C" __global__ void retrace(const unsigned* control, const unsigned* head
     }
     __syncthreads();
     for (unsigned w = threadIdx.x; w < windows; w += blockDim.x) {
-        float trace = 0.0f;
-        unsigned start = starts[w], end = starts[w + 1];
-        for (unsigned t = end; t-- > start;) {
-            float after = v[t + 1 < end ? t + 1 : transitions + w];
-            float discount = DISCOUNT * discounts[t];
-            // Nothing beyond a termination is looked at, not even a value that is not finite.
-            float target = rewards[t] + (discount == 0.0f ? 0.0f : discount * (after + trace));
-            float c = log_rho[t] >= 0.0f ? RETRACE_LAMBDA : RETRACE_LAMBDA * expf(log_rho[t]);
-            trace = c * (target - q_taken[t]);
-            targets[t] = target;
-            d_q[t] = 2.0f * (q_online[t] - target) / (float)transitions;
-        }
+        retrace_window(
+            starts[w], starts[w + 1], transitions + w, DISCOUNT, RETRACE_LAMBDA, rewards, discounts, v,
+            [&](unsigned t) { return log_rho[t]; }, [&](unsigned t) { return q_taken[t]; },
+            [&](unsigned t, float target) {
+                targets[t] = target;
+                d_q[t] = 2.0f * (q_online[t] - target) / (float)transitions;
+            });
     }
 }
