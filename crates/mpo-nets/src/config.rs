@@ -88,7 +88,8 @@ pub enum PixelTorso {
     /// 32, 64, 64 and 512, the deep Q-network's (Mnih et al. 2015).
     #[default]
     Dqn,
-    /// 8, 16, 16 and 64, for small pictures and tests.
+    /// 8, 16, 16 and 64, an eighth of the deep Q-network's arithmetic or less: for small pictures, tests, and games where a processor is all
+    /// there is.
     Small,
 }
 

@@ -70,6 +70,7 @@ fn head<const UNITS: usize>(outputs: usize, device: &Cpu) -> Initial {
 fn compiled(shape: &PixelShape, config: &NetworkConfig) -> Result<Initialise, NetsError> {
     let found: Initialise = frames!(shape, config.pixel_torso;
         (4, 84, 84, Dqn, 32, 64, 64, 3136, 512),
+        (4, 84, 84, Small, 8, 16, 16, 784, 64),
         (2, 36, 36, Dqn, 32, 64, 64, 64, 512),
         (3, 36, 36, Dqn, 32, 64, 64, 64, 512),
         (4, 36, 36, Dqn, 32, 64, 64, 64, 512),

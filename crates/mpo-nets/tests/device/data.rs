@@ -1,8 +1,8 @@
 //! Batches, learners of both kinds, and how far their states are apart.
 
 use mpo_nets::{
-    BatchView, Covariance, InitialNetworks, KlSplit, LearnerConfig, LearnerStep, NetsError, NetworkConfig, Precision,
-    cpu_learner,
+    BatchView, Covariance, GradientReducer, InitialNetworks, KlSplit, LearnerConfig, LearnerStep, NetsError,
+    NetworkConfig, Precision, UpdateStats, cpu_learner,
     cuda::{Device, DeviceLearner, Emulator, Model, Pace},
     networks_for,
     noise::Noise,
@@ -51,6 +51,43 @@ impl Data {
             log_probs: &self.log_probs,
             ..BatchView::default()
         }
+    }
+}
+
+/// A kind of learner, on the CPU and on an emulated device, with its batches.
+pub(crate) trait Kind: std::fmt::Debug + Sync {
+    fn cpu(&self, seed: u64) -> Box<dyn LearnerStep>;
+
+    /// `None`, with a word, where there is no C++ compiler.
+    fn device(&self, seed: u64) -> Option<DeviceLearner>;
+
+    /// One update on `windows` windows drawn from `seed`, together with others.
+    fn update(
+        &self,
+        learner: &mut dyn LearnerStep,
+        workers: &mut dyn GradientReducer,
+        windows: u32,
+        seed: u64,
+    ) -> UpdateStats;
+}
+
+impl Kind for Case {
+    fn cpu(&self, seed: u64) -> Box<dyn LearnerStep> {
+        self.cpu(seed)
+    }
+
+    fn device(&self, seed: u64) -> Option<DeviceLearner> {
+        self.device(seed)
+    }
+
+    fn update(
+        &self,
+        learner: &mut dyn LearnerStep,
+        workers: &mut dyn GradientReducer,
+        windows: u32,
+        seed: u64,
+    ) -> UpdateStats {
+        learner.update_with(&self.data(windows, seed).view(), workers).expect("finite")
     }
 }
 

@@ -2,15 +2,15 @@
 
 use mpo_core::{Categorical, Transitions, retrace_windows};
 use mpo_nets::{
-    Algorithm, BatchView, LearnerConfig, LearnerStep, NetworkConfig, PixelActivations, PixelNetwork, PixelShape,
-    PixelTorso, TemperatureMode,
+    Algorithm, BatchView, GradientReducer, LearnerConfig, LearnerStep, NetworkConfig, PixelActivations, PixelNetwork,
+    PixelShape, PixelTorso, TemperatureMode, UpdateStats,
     cuda::{Argument, Capacity, DeviceLearner, Emulator, Model, Pace, Population},
     noise::Noise,
     pixel_learner,
 };
 
 use crate::{
-    data::{arrays, distance, emulator, gathered},
+    data::{Kind, arrays, distance, emulator, gathered},
     updates::{apart, close_stats},
 };
 
@@ -79,6 +79,39 @@ fn device(torso: PixelTorso, config: &LearnerConfig, seed: u64) -> Option<Device
 
 fn cpu(torso: PixelTorso, config: &LearnerConfig, seed: u64) -> Box<dyn LearnerStep> {
     pixel_learner(&SHAPE, &network(torso), config, seed).expect("sound settings")
+}
+
+/// The small torso's learner, for tests of all kinds.
+#[derive(Debug)]
+pub(crate) struct Frames {
+    torso: PixelTorso,
+    config: LearnerConfig,
+}
+
+impl Frames {
+    pub(crate) fn small() -> Self {
+        Self { torso: PixelTorso::Small, config: config() }
+    }
+}
+
+impl Kind for Frames {
+    fn cpu(&self, seed: u64) -> Box<dyn LearnerStep> {
+        cpu(self.torso, &self.config, seed)
+    }
+
+    fn device(&self, seed: u64) -> Option<DeviceLearner> {
+        device(self.torso, &self.config, seed)
+    }
+
+    fn update(
+        &self,
+        learner: &mut dyn LearnerStep,
+        workers: &mut dyn GradientReducer,
+        windows: u32,
+        seed: u64,
+    ) -> UpdateStats {
+        learner.update_with(&Data::new(windows, seed).view(), workers).expect("finite")
+    }
 }
 
 #[test]
@@ -249,5 +282,7 @@ fn what_only_the_cpu_does_from_frames_is_refused_by_name() {
         Model::frames(&SHAPE, &network(PixelTorso::Small), &config, 0).expect_err("not there").to_string()
     };
     assert!(refused(|config| config.algorithm = Algorithm::Ppo).contains("`learner.algorithm` is ppo"));
+    assert!(refused(|config| config.critics = 2).contains("`learner.critics` is 2"));
+    assert!(refused(|config| config.n_step = Some(3)).contains("`learner.n_step` is 3"));
     assert!(refused(|config| config.temperature = TemperatureMode::Exact).contains("`learner.temperature` is exact"));
 }

@@ -6,10 +6,11 @@ use std::{
     thread,
 };
 
-use mpo_nets::{GradientReducer, LearnerStep, NetsError, UpdateStats};
+use mpo_nets::{Alone, GradientReducer, LearnerStep, NetsError, UpdateStats};
 
 use crate::{
-    data::{Case, arrays},
+    data::{Case, Kind, arrays},
+    frames::Frames,
     updates::{apart, close_stats},
 };
 
@@ -49,7 +50,7 @@ impl GradientReducer for Worker<'_> {
 /// Some updates of both workers side by side, each with batches of its own and of another size. What each has afterwards: statistics of
 /// the last one, checkpoint, fingerprint.
 fn train(
-    case: &Case,
+    case: &impl Kind,
     learners: [Box<dyn LearnerStep>; WORKERS],
     updates: u64,
 ) -> [(UpdateStats, Vec<u8>, u64); WORKERS] {
@@ -62,8 +63,8 @@ fn train(
             let mut stats = UpdateStats::default();
             for step in 0..updates {
                 let windows = 4 + 3 * worker.rank as u32 + step as u32;
-                let data = case.data(windows, 100 + 10 * step + worker.rank as u64);
-                stats = learner.update_with(&data.view(), &mut worker).expect("finite");
+                let seed = 100 + 10 * step + worker.rank as u64;
+                stats = case.update(&mut *learner, &mut worker, windows, seed);
             }
             (stats, learner.save(), learner.fingerprint())
         }
@@ -74,11 +75,11 @@ fn train(
     })
 }
 
-fn agrees(case: &Case, updates: u64, tolerance: f64) {
+fn agrees(case: &impl Kind, updates: u64, tolerance: f64) {
     // Networks as one learner's after some updates, and noise of their own.
     let mut begun = case.cpu(5);
     for step in 0..4 {
-        begun.update(&case.data(5, step).view()).expect("finite");
+        case.update(&mut *begun, &mut Alone, 5, step);
     }
     let begun = begun.save();
     let cpu: [Box<dyn LearnerStep>; WORKERS] = array::from_fn(|rank| {
@@ -112,6 +113,12 @@ fn two_workers_on_devices_make_the_update_of_two_on_the_cpu() {
     agrees(&Case::small(), 1, 1e-4);
     agrees(&Case::full(), 1, 1e-4);
     agrees(&Case::two_torsos(), 1, 1e-4);
+}
+
+#[test]
+fn two_workers_from_frames_on_devices_make_the_update_of_two_on_the_cpu() {
+    agrees(&Frames::small(), 1, 1e-4);
+    agrees(&Frames::small(), 4, 1e-3);
 }
 
 #[test]
