@@ -279,7 +279,8 @@ fn what_only_the_cpu_does_from_frames_is_refused_by_name() {
     let refused = |change: fn(&mut LearnerConfig)| {
         let mut config = config();
         change(&mut config);
-        Model::frames(&SHAPE, &network(PixelTorso::Small), &config, 0).expect_err("not there").to_string()
+        let made = Model::frames(&SHAPE, &network(PixelTorso::Small), &config, 0);
+        made.map(|_| ()).expect_err("not there").to_string()
     };
     assert!(refused(|config| config.algorithm = Algorithm::Ppo).contains("`learner.algorithm` is ppo"));
     assert!(refused(|config| config.critics = 2).contains("`learner.critics` is 2"));
