@@ -45,14 +45,22 @@ fn network(
 
 /// A number with eight bits of mantissa.
 fn half(x: f64) -> f64 {
-    let unit = 2.0_f64.powi(x.abs().log2().floor() as i32 - 7);
-    if x.abs() > 0.0 { (x / unit).round_ties_even() * unit } else { 0.0 }
+    rounded(x, 7, f64::round_ties_even)
 }
 
 /// A number with eleven bits of mantissa.
 fn tf32(x: f64) -> f64 {
-    let unit = 2.0_f64.powi(x.abs().log2().floor() as i32 - 10);
-    if x.abs() > 0.0 { (x / unit).round() * unit } else { 0.0 }
+    rounded(x, 10, f64::round)
+}
+
+/// A number with so many bits of mantissa behind the point. Zero, which has no exponent, stays.
+fn rounded(x: f64, bits: i32, round: fn(f64) -> f64) -> f64 {
+    if x.abs() > 0.0 {
+        let unit = 2.0_f64.powi(x.abs().log2().floor() as i32 - bits);
+        round(x / unit) * unit
+    } else {
+        0.0
+    }
 }
 
 /// The network's definition, in f64 but for what `precision` rounds, and the size of the terms that make each output: where they cancel,

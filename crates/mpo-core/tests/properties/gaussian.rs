@@ -53,10 +53,10 @@ proptest! {
     }
 
     #[test]
-    fn divergences_vanish_exactly_at_equality_and_only_there(problem in problem(), nudge in 1e-4..0.1_f64, at in any::<prop::sample::Index>()) {
+    fn divergences_vanish_at_equality_and_only_there(problem in problem(), nudge in 1e-4..0.1_f64, at in any::<prop::sample::Index>()) {
         let old = problem.target();
         let (mean, covariance) = kl(&problem, &old, &old, KlSplit::Exact);
-        prop_assert!(mean.iter().chain(&covariance).all(|&c| c.abs() < 1e-30));
+        prop_assert!(mean.iter().chain(&covariance).all(|&c| c.abs() < 1e-24), "{mean:?} {covariance:?}");
         let mut moved = problem.target.clone();
         let i = at.index(moved.1.len());
         moved.1[i] += nudge;
